@@ -1,0 +1,51 @@
+"""The database: one engine per process, one transaction per request, message or job."""
+
+from datetime import datetime
+from typing import Annotated
+
+from sqlalchemy import MetaData
+from sqlalchemy import DateTime as _DateTime
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlmodel import Field, SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.kernel.settings import HubSettings
+
+SQLModel.metadata.naming_convention = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+).naming_convention
+
+Sessions = async_sessionmaker[AsyncSession]
+
+Instant = Annotated[datetime, Field(sa_type=_DateTime(timezone=True))]  # type: ignore[call-overload]
+"""An aware instant, stored as ``timestamptz``."""
+
+
+def create_engine(settings: HubSettings) -> AsyncEngine:
+    """Return the process's engine.
+
+    A transaction that finds no free connection waits ``database_wait`` and is then refused as unavailable;
+    it never hangs. An idle transaction is ended by the database after 30 s, a statement after 30 s.
+    """
+    return create_async_engine(
+        settings.database,
+        pool_size=settings.database_pool,
+        max_overflow=0,
+        pool_timeout=settings.database_wait.total_seconds(),
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": 5,
+            "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s",
+        },
+    )
+
+
+def create_sessions(engine: AsyncEngine, *, info: dict[str, object] | None = None) -> Sessions:
+    """Return the factory of sessions; ``info`` travels with each (the job queue lives there)."""
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, info=info or {})

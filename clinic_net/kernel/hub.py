@@ -1,0 +1,49 @@
+"""What a running hub process holds: made once by ``app.py``, ``worker.py`` or ``cli.py``, passed down."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from clinic_net.kernel import clock
+from clinic_net.kernel.db import Sessions, create_engine, create_sessions
+from clinic_net.kernel.jobs import SESSION_KEY, Jobs
+from clinic_net.kernel.redis import create_redis
+from clinic_net.kernel.settings import HubSettings
+
+
+@dataclass(frozen=True)
+class Hub:
+    """The resources of a hub process. ``now`` is the clock: tests hand in their own."""
+
+    settings: HubSettings
+    engine: AsyncEngine
+    sessions: Sessions
+    redis: Redis
+    jobs: Jobs
+    now: Callable[[], datetime] = clock.now
+
+
+@asynccontextmanager
+async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock.now) -> AsyncIterator[Hub]:
+    """Open the database, Redis and the job queue, and close them again."""
+    engine = create_engine(settings)
+    redis = create_redis(settings.redis)
+    jobs = Jobs(settings.database)
+    hub = Hub(
+        settings=settings,
+        engine=engine,
+        sessions=create_sessions(engine, info={SESSION_KEY: jobs}),
+        redis=redis,
+        jobs=jobs,
+        now=now,
+    )
+    try:
+        async with jobs.opened(hub):
+            yield hub
+    finally:
+        await redis.aclose()
+        await engine.dispose()

@@ -1,0 +1,43 @@
+"""Structured logs. An event is a constant name with declared keys; nothing about a patient is a key.
+
+Keys not on the list are dropped and counted, so that a new key is a decision, not an accident.
+"""
+
+import logging
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+SAFE_KEYS = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "error", "code", "doing", "task", "topic", "route", "method",
+        "status", "ms", "node", "port", "count", "kind", "state", "tier", "rev", "reason", "station", "facility",
+        "device", "session", "consultation", "chart", "version", "lane", "bytes", "address", "exc_info", "exception",
+        "role", "attempt", "service", "seconds", "path_template", "dropped_keys",
+    }
+)  # fmt: skip
+
+
+def _keep_safe_keys(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    dropped = [key for key in event if key not in SAFE_KEYS]
+    for key in dropped:
+        del event[key]
+    if dropped:
+        event["dropped_keys"] = len(dropped)
+    return event
+
+
+def configure(*, json: bool) -> None:
+    """Set up the process's logs; libraries' own loggers stay at warnings."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _keep_safe_keys,
+            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )

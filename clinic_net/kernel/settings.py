@@ -1,0 +1,65 @@
+"""The hub's settings, from ``CLINIC_NET_*`` variables or from the embedded services of a data directory."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class HubSettings(BaseSettings):
+    """Settings of a hub process.
+
+    A secret has no default: a hub that starts with a well-known key is worse than one that does not start.
+    A duration is a ``timedelta`` (``PT30S`` or a number of seconds), so no name needs a unit.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CLINIC_NET_", env_file=None, frozen=True, extra="forbid")
+
+    database: str
+    """SQLAlchemy address of PostgreSQL 15 or newer, ``postgresql+psycopg://…``."""
+
+    redis: str
+    """Address of Redis or Valkey, ``redis://…`` or ``unix://…``. It may vanish at any moment."""
+
+    token_key: SecretStr = Field(min_length=32)
+    """Signs access tokens, enrolment codes and cursors."""
+
+    turn_secret: SecretStr = Field(min_length=16)
+    """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
+
+    turn_urls: tuple[str, ...] = ("turn:127.0.0.1:3478?transport=udp",)
+    """TURN addresses offered to every call, best first."""
+
+    stun_urls: tuple[str, ...] = ()
+
+    turn_lifetime: timedelta = timedelta(hours=1)
+    """How long a TURN credential is valid; a call that outlives it asks for another."""
+
+    public_url: str = "http://127.0.0.1:8080"
+    """What browsers and stations call this hub; cookies are ``Secure`` when it is https."""
+
+    database_pool: int = Field(default=10, ge=2)
+    """Connections of one process. Requests beyond it wait ``database_wait``, then get 503."""
+
+    database_wait: timedelta = timedelta(seconds=10)
+
+    session_lifetime: timedelta = timedelta(hours=12)
+    """A person signs in once per shift."""
+
+    access_token_lifetime: timedelta = timedelta(seconds=300)
+    """SMART backend services: access tokens SHOULD NOT exceed 300 s."""
+
+    ring_tier_after: timedelta = timedelta(seconds=30)
+    """The next tier is rung after this long without an answer (telestroke practice: 2 min to a person)."""
+
+    signal_resume_within: timedelta = timedelta(seconds=180)
+    """A signalling session that lost its socket may come back within this time and miss nothing."""
+
+    revocation_check_every: timedelta = timedelta(seconds=4)
+    """How often a node asks whether the owners of its open sockets may still hold them (promise: 10 s)."""
+
+    log_json: bool = True
+
+    data: Path | None = None
+    """Data directory of the embedded services, when they are used."""
