@@ -2,7 +2,7 @@
 
 Names are written family, middle, given (họ, đệm, tên) and people are addressed and listed by the *given*
 name. Two spellings of one name are common: the tone mark may sit on either vowel of an open diphthong (hòa,
-hoà), and y and i alternate as the only vowel after some consonants (Lý, Lí). Most searches come without marks.
+hoà), and y and i alternate as the only vowel after some consonants (Lý, Lí). Many people type no marks.
 Sources: domain §2.3; Ministry of Education decision 1989/QĐ-BGDĐT for the spelling variants.
 """
 
@@ -23,7 +23,7 @@ _WORD = re.compile(r"[^\s,.;/\-_'’‘ʼ`´]+")
 """An apostrophe parts a sex marker from the name, so that ``hen`` finds ``H'Hen``."""
 
 _SEX_MARKERS = frozenset({"y", "h", "h'", "a", "k'", "ka"})
-"""First words that tell the bearer's sex in Ê-đê, Xơ Đăng, Giẻ Triêng, Mạ and Cơ Ho names: no family names."""
+"""First words that tell the bearer's sex in Ê-đê, Xơ Đăng, Giẻ Triêng, Mạ and Cơ Ho: no family names."""
 
 _ATTACHED_MARKER = re.compile(r"^[hk]['’‘ʼ`´]\w", re.IGNORECASE)
 
