@@ -1,0 +1,166 @@
+"""Settings in, ASGI application out. The only place that knows every router, and how a refusal looks in HTTP."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from clinic_net import console, worker
+from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.routes import router as access_routes
+from clinic_net.fhir.outcome import from_refusal
+from clinic_net.fleet.routes import router as fleet_routes
+from clinic_net.kernel import clock
+from clinic_net.kernel.asgi import BodyTooLarge, BrowserHeaders, LimitBody, LogRequests
+from clinic_net.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Place,
+    PreconditionFailed,
+    Refusal,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
+from clinic_net.kernel.health import router as health_routes
+from clinic_net.kernel.hub import open_hub
+from clinic_net.kernel.settings import HubSettings
+from clinic_net.records.routes import router as records_routes
+from clinic_net.signalling import edge as signalling
+from clinic_net.sync.routes import router as sync_routes
+
+log = structlog.get_logger()
+
+STATUS: tuple[tuple[type[Refusal], int], ...] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (PreconditionFailed, 412),
+    (TooLarge, 413),
+    (Invalid, 422),
+    (TooMany, 429),
+    (Unavailable, 503),
+)
+"""A family's HTTP status. FHIR's 400 for malformed input is set by the records' routes."""
+
+
+def status_of(refusal: Refusal) -> int:
+    """Return the HTTP status of a refusal: its own ``status`` if it has one, else its family's."""
+    own = getattr(refusal, "status", None)
+    if isinstance(own, int):
+        return own
+    return next((status for family, status in STATUS if isinstance(refusal, family)), 400)
+
+
+def create_app(
+    settings: HubSettings, *, with_worker: bool = True, now: Callable[[], datetime] = clock.now
+) -> FastAPI:
+    """Return the hub. ``with_worker`` also runs the worker in this process."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_hub(settings, now=now) as hub:
+            app.state.hub = hub
+            async with signalling.running(app):
+                background = asyncio.create_task(worker.run(hub), name="worker") if with_worker else None
+                # Python's full collection stops the loop for a second with 14,000 sockets; what lives
+                # as long as the process need not be looked at again.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(20_000, 50, 1_000)
+                yield
+                if background is not None:
+                    background.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await background
+
+    app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(SameOriginOnly, public_url=settings.public_url)
+    app.add_middleware(LimitBody)
+    app.add_middleware(BrowserHeaders, public_url=settings.public_url)
+    app.add_middleware(LogRequests)
+    app.include_router(health_routes)
+    app.include_router(access_routes)
+    app.include_router(fleet_routes)
+    app.include_router(records_routes)
+    app.include_router(sync_routes)
+    signalling.mount(app)
+    console.mount(app)
+    _map_errors(app)
+    return app
+
+
+def _map_errors(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return _answer(request, refusal)
+
+    @app.exception_handler(BodyTooLarge)
+    async def too_large(request: Request, _: BodyTooLarge) -> Response:
+        return _answer(request, TooLarge("the body is larger than 5 MiB"))
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, invalid: RequestValidationError) -> Response:
+        # Only locations and rules: pydantic's errors quote what was sent.
+        places = [
+            Place(".".join(str(part) for part in error["loc"]), str(error["type"]).replace("_", "-"), error["type"])
+            for error in invalid.errors()
+        ]
+        return _answer(request, Invalid("the request is not of the expected form", places=places))
+
+    @app.exception_handler(PoolTimeout)
+    async def busy(request: Request, _: PoolTimeout) -> Response:
+        return _answer(request, Unavailable("the hub is busy; try again"))
+
+    @app.exception_handler(DBAPIError)
+    async def database_away(request: Request, failure: DBAPIError) -> Response:
+        log.warning("database_failed", error=type(failure.orig).__name__)
+        return _answer(request, Unavailable("the database is away; try again"))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def plain(request: Request, refused: StarletteHTTPException) -> Response:
+        kind: type[Refusal] = NotFound if refused.status_code == 404 else Refusal
+        refusal = kind("no such page" if refused.status_code == 404 else refused.detail)
+        response = _answer(request, refusal, status=refused.status_code)
+        response.headers.update(refused.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, failure: Exception) -> Response:
+        log.error("request_failed", error=type(failure).__name__, exc_info=False)
+        return _answer(request, Unavailable("something went wrong here; try again"), status=500)
+
+
+def _answer(request: Request, refusal: Refusal, *, status: int | None = None) -> Response:
+    """Say a refusal in the language of whoever asked: FHIR, a page, or JSON."""
+    status = status or status_of(refusal)
+    headers: dict[str, str] = {}
+    if isinstance(refusal, TooMany):
+        headers["Retry-After"] = str(refusal.retry_after)
+    elif isinstance(refusal, Unavailable):
+        headers["Retry-After"] = "2"
+    path = request.url.path
+    if path == "/fhir" or path.startswith("/fhir/"):
+        return JSONResponse(from_refusal(refusal), status, headers, media_type="application/fhir+json")
+    if "text/html" in request.headers.get("accept", ""):
+        return console.refusal_page(request, refusal, status=status, headers=headers)
+    body = {
+        "code": refusal.code,
+        "message": refusal.message,
+        "retry": refusal.retry.value,
+        "places": [{"path": place.path, "code": place.code, "message": place.message} for place in refusal.places],
+    }
+    return JSONResponse(body, status, headers)

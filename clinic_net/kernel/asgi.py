@@ -1,0 +1,108 @@
+"""What wraps every request: a bound on its body, headers that browsers obey, one log line."""
+
+import time
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+"""The largest body any route takes; routes may be stricter."""
+
+
+class BodyTooLarge(Exception):
+    """Raised into the application while it reads a body that is too large."""
+
+
+class LimitBody:
+    """Count what arrives, whatever ``Content-Length`` claims, and stop reading at the bound."""
+
+    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            scope["clinic_net.body_too_large"] = True
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            if scope.get("clinic_net.body_too_large"):
+                raise BodyTooLarge
+            message = await receive()
+            if message["type"] == "http.request":
+                seen += len(message.get("body", b""))
+                if seen > self._limit:
+                    raise BodyTooLarge
+            return message
+
+        await self._app(scope, counted, send)
+
+
+class BrowserHeaders:
+    """Tell browsers what these pages may do. Scripts and styles come from this origin only."""
+
+    def __init__(self, app: ASGIApp, *, public_url: str) -> None:
+        self._app = app
+        host = urlsplit(public_url).netloc
+        self._policy = (
+            "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+            f"media-src 'self' blob:; connect-src 'self' ws://{host} wss://{host}; frame-ancestors 'none'; "
+            "base-uri 'none'; form-action 'self'; object-src 'none'"
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Content-Security-Policy", self._policy)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("Permissions-Policy", "camera=(self), microphone=(self), geolocation=()")
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class LogRequests:
+    """Write one line a request, with the route's template: a path or a query string may hold a patient."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            route = scope.get("route")
+            log.info(
+                "request",
+                method=scope["method"],
+                route=getattr(route, "path", "unmatched"),
+                status=status,
+                ms=round((time.perf_counter() - began) * 1000, 1),
+            )

@@ -1,0 +1,14 @@
+"""Every capability's tables, so that migrations see them all. Tables are private to their capability."""
+
+import clinic_net.access.model
+import clinic_net.audit.model
+import clinic_net.consultations.model
+import clinic_net.directory.model
+import clinic_net.fleet.model
+import clinic_net.records.model
+import clinic_net.referrals.model
+import clinic_net.signalling.model
+import clinic_net.sync.model  # noqa: F401 -- imported for what they declare
+from sqlmodel import SQLModel
+
+metadata = SQLModel.metadata

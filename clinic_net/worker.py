@@ -1,0 +1,46 @@
+"""The worker: delivers news, fires timers, sweeps what is overdue. Any number may run, on any node.
+
+It imports every module that subscribes to news, so whoever announces (the hub, a command) imports it too.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import clinic_net.consultations.jobs
+import clinic_net.referrals.jobs
+import clinic_net.signalling.jobs
+import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
+import structlog
+from clinic_net.consultations import service as consultations
+from clinic_net.kernel.hub import Hub
+
+log = structlog.get_logger()
+
+_SWEEP_EVERY_S = 2.0
+"""How late a step may be whose timer was lost; timers themselves fire within a second."""
+
+
+async def run(hub: Hub) -> None:
+    """Run until cancelled. A failure of the database is waited out; nothing is lost meanwhile."""
+    sweep = asyncio.create_task(_sweep(hub), name="sweep")
+    try:
+        while True:
+            try:
+                await hub.jobs.run()
+            except Exception as failure:  # noqa: BLE001 -- the worker outlives whatever its parts do
+                log.warning("worker_restarts", error=type(failure).__name__)
+                await asyncio.sleep(1)
+    finally:
+        sweep.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweep
+
+
+async def _sweep(hub: Hub) -> None:
+    while True:
+        try:
+            async with hub.sessions() as session, session.begin():
+                await consultations.sweep(session, hub.now())
+        except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
+            log.warning("sweep_failed", error=type(failure).__name__)
+        await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,0 +1,76 @@
+"""Real PostgreSQL and Valkey, started once by the path that production's embedded default takes.
+
+A test module gets a database of its own, copied from a template that the migrations made.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from clinic_net.kernel.embedded import EmbeddedServices
+from clinic_net.kernel.hub import Hub, open_hub
+from clinic_net.kernel.settings import HubSettings
+
+TEMPLATE = "clinic_net_template"
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServices]:
+    """The database and Valkey of this test run."""
+    with EmbeddedServices(tmp_path_factory.mktemp("services")) as running:
+        yield running
+
+
+def _address(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _admin(url: str, statement: str) -> None:
+    address = _address(url, "postgres").replace("postgresql+psycopg://", "postgresql://")
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.fixture(scope="session")
+def template(services: EmbeddedServices) -> str:
+    """The name of a database with every table and nothing in them."""
+    from clinic_net.cli import migrate
+
+    _admin(services.database_url, f"create database {TEMPLATE}")
+    migrate(_address(services.database_url, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]:
+    """Settings of a hub with a database of its own."""
+    name = f"t_{uuid4().hex[:12]}"
+    _admin(services.database_url, f"create database {name} template {template}")
+    yield HubSettings(
+        database=_address(services.database_url, name),
+        redis=services.redis_url,
+        token_key="t" * 48,
+        turn_secret="turn-secret-of-the-tests",
+        public_url="http://hub.test",
+        log_json=False,
+    )
+    _admin(services.database_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="module")
+async def hub(settings: HubSettings) -> AsyncIterator[Hub]:
+    """An open hub: sessions, Redis, jobs. ``await hub.jobs.run_pending()`` delivers the news."""
+    import clinic_net.worker  # noqa: F401 -- whoever announces knows the subscribers
+
+    async with open_hub(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A fresh data directory."""
+    return tmp_path / "data"
