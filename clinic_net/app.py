@@ -116,7 +116,11 @@ def _map_errors(app: FastAPI) -> None:
     async def not_valid(request: Request, invalid: RequestValidationError) -> Response:
         # Only locations and rules: pydantic's errors quote what was sent.
         places = [
-            Place(".".join(str(part) for part in error["loc"]), str(error["type"]).replace("_", "-"), error["type"])
+            Place(
+                ".".join(str(part) for part in error["loc"]),
+                str(error["type"]).replace("_", "-"),
+                error["type"],
+            )
             for error in invalid.errors()
         ]
         return _answer(request, Invalid("the request is not of the expected form", places=places))
@@ -161,6 +165,8 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
         "code": refusal.code,
         "message": refusal.message,
         "retry": refusal.retry.value,
-        "places": [{"path": place.path, "code": place.code, "message": place.message} for place in refusal.places],
+        "places": [
+            {"path": place.path, "code": place.code, "message": place.message} for place in refusal.places
+        ],
     }
     return JSONResponse(body, status, headers)

@@ -62,7 +62,9 @@ def _create_schema(url: str) -> None:
     engine = create_engine(url)
     SQLModel.metadata.create_all(engine)
     engine.dispose()
-    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True) as connection:
+    with psycopg.connect(
+        url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True
+    ) as connection:
         connection.execute(SchemaManager.get_schema())  # type: ignore[call-overload]
 
 

@@ -127,7 +127,9 @@ def rows(*, sites: int = SITES) -> Iterator[SQLModel]:
     backing: dict[str, str] = {}
     for province in provinces:
         code = f"{int(province.code):02d}"
-        yield from _province_facilities(code, province.name, communes[code], (codes, people, backing, central))
+        yield from _province_facilities(
+            code, province.name, communes[code], (codes, people, backing, central)
+        )
     yield from _stations(wards, sites, (codes, people, backing))
 
 
@@ -176,7 +178,13 @@ def _history() -> Iterator[SQLModel]:
     """Two histories that regressions are held against: a merger of communes, a province that changed type."""
     for code, name in (("03317", "Xã Nà Nhạn"), ("03325", "Xã Mường Phăng"), ("03326", "Xã Pá Khoang")):
         yield AdminUnit(
-            code=code, valid_from=_BEFORE, valid_to=REFORM, level="commune", name=name, kind="xã", parent_code="11"
+            code=code,
+            valid_from=_BEFORE,
+            valid_to=REFORM,
+            level="commune",
+            name=name,
+            kind="xã",
+            parent_code="11",
         )
     yield AdminUnitEvent(
         id="2025-07-01-muong-phang",
@@ -224,7 +232,9 @@ def _province_facilities(
     for number in range(CLINICS_PER_PROVINCE):
         commune = communes[number % len(communes)]
         clinic = codes.next(code)
-        yield _facility(clinic, f"Phòng khám đa khoa {short} {number + 1:02d}", "clinic", (code, commune, hospital))
+        yield _facility(
+            clinic, f"Phòng khám đa khoa {short} {number + 1:02d}", "clinic", (code, commune, hospital)
+        )
         if number % 9 == 0:
             yield people.one(clinic, code, ["general"])
 

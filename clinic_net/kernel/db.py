@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import MetaData
 from sqlalchemy import DateTime as _DateTime
+from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession

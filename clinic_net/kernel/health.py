@@ -31,9 +31,7 @@ async def ready(hub: CurrentHub) -> JSONResponse:
     """Say whether the database and Redis answer; 503 when one does not."""
     database, redis = await asyncio.gather(_database_answers(hub.settings.database), _redis_answers(hub))
     ok = database and redis
-    return JSONResponse(
-        {"ready": ok, "database": database, "redis": redis}, status_code=200 if ok else 503
-    )
+    return JSONResponse({"ready": ok, "database": database, "redis": redis}, status_code=200 if ok else 503)
 
 
 async def _database_answers(url: str) -> bool:

@@ -51,7 +51,9 @@ def on(topic: str) -> Callable[[_H], _H]:
     return subscribe
 
 
-async def announce(session: AsyncSession, topic: str, payload: Payload, *, at: datetime | None = None) -> None:
+async def announce(
+    session: AsyncSession, topic: str, payload: Payload, *, at: datetime | None = None
+) -> None:
     """Tell the subscribers of ``topic``, if and when this transaction commits; not before ``at``.
 
     ``payload`` is JSON and holds identifiers, never clinical content.
@@ -126,7 +128,9 @@ class Jobs:
         manager = self._app.job_manager
         while True:
             try:
-                stalled = await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_AFTER.total_seconds())
+                stalled = await manager.get_stalled_jobs(
+                    seconds_since_heartbeat=_STALLED_AFTER.total_seconds()
+                )
                 for job in stalled:
                     await manager.retry_job(job)
                     log.warning("job_rescued", task=job.task_name)

@@ -70,7 +70,9 @@ async def test_dong_nai_is_a_province_before_and_a_city_since_april_2026(directo
     assert (before.kind, after.kind) == ("tỉnh", "thành phố trung ương")
 
 
-async def test_a_site_stood_under_the_regional_centre_before_it_stood_under_its_station(directory: Hub) -> None:
+async def test_a_site_stood_under_the_regional_centre_before_it_stood_under_its_station(
+    directory: Hub,
+) -> None:
     async with directory.sessions() as session:
         before = await service.site(session, "03325-01", date(2025, 12, 31))
         after = await service.site(session, "03325-01", date(2026, 1, 1))

@@ -13,9 +13,22 @@ MAX_FRAME_BYTES = 64 * 1024
 MAX_SDP_BYTES = 32 * 1024
 MESSAGES_PER_SECOND = 20
 MESSAGE_BURST = 60
+FLOOD_DEBT = 120
+"""Messages refused with ``limit`` in a row before the socket is closed."""
 MAX_UNSENT = 64
+SLOW_AFTER_S = 15
+"""A full queue that has not moved for this long makes a slow consumer."""
+MAX_MAIL = 256
+"""Reliable messages kept for one session; one more ends it, and the peer starts anew from a snapshot."""
 PING_EVERY_S = 25
 SILENT_AFTER_S = 40
+GONE_AFTER_S = 65
+"""The hub lets go of a socket that has said nothing for this long (it asks every ``PING_EVERY_S``)."""
+HELLO_WITHIN_S = 10
+ANSWER_WITHIN_S = 15
+"""A request without an answer for this long makes the peer doubt its socket, and reconnect."""
+ACK_AFTER_MESSAGES = 8
+ACK_AFTER_S = 5
 
 RELIABLE = frozenset(
     {
@@ -24,6 +37,13 @@ RELIABLE = frozenset(
     }
 )  # fmt: skip
 """Hub → peer messages that carry ``seq`` and survive the loss of a socket, of a node and of Redis."""
+
+
+SESSION_BOUND = frozenset(
+    {"call.join", "call.media", "ice.get", "media.offer", "media.answer", "media.cand", "media.need_offer"}
+)
+"""Requests that mean something in the session they were made in only. When a session cannot be resumed the
+peer drops them (``session_lost``) and its call joins again; every other request is repeated."""
 
 
 class CloseCode(IntEnum):
@@ -46,6 +66,8 @@ class ErrorCode(StrEnum):
     LIMIT = "limit"
     MALFORMED = "malformed"
     UNAVAILABLE = "unavailable"
+    SESSION_LOST = "session_lost"
+    """Never on the wire: the peer's own answer to a request whose session could not be resumed."""
 
 
 class SignalError(Exception):
@@ -76,8 +98,8 @@ class Envelope(_Frozen):
     d: dict[str, JsonValue] = Field(default_factory=dict)
 
     def encode(self) -> str:
-        """Return the frame's text, without members that are absent."""
-        return self.model_dump_json(exclude_none=True, exclude_defaults=False)
+        """Return the frame's text, without members that are absent or say nothing."""
+        return self.model_dump_json(exclude_none=True, exclude_defaults=True)
 
 
 def decode(text: str | bytes) -> Envelope:
@@ -95,9 +117,18 @@ def decode(text: str | bytes) -> Envelope:
         raise SignalError(CloseCode.PROTOCOL_ERROR, "not a message") from None
 
 
+class Welcome(_Frozen):
+    sid: Annotated[str, Field(min_length=1, max_length=80)]
+    resumed: bool
+    ping_s: int = PING_EVERY_S
+    resume_ttl_s: int = 180
+    server_time: str = ""
+    snapshot: dict[str, JsonValue] | None = None
+
+
 class Hello(_Frozen):
     proto: tuple[int, ...] = (PROTOCOL_VERSION,)
-    sid: str | None = None
+    sid: Annotated[str, Field(max_length=80)] | None = None
     last_seq: Annotated[int, Field(ge=0)] = 0
 
 

@@ -1,0 +1,11 @@
+"""What the synchronisation does with news: a stored record goes into its station's feed."""
+
+from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.jobs import Payload, on
+from clinic_net.sync import service
+
+
+@on("record.stored")
+async def feed_stored_records(hub: Hub, payload: Payload) -> None:
+    async with hub.sessions() as session, session.begin():
+        await service.feed(session, payload["records"], now=hub.now())
