@@ -6,7 +6,14 @@ pages) drives one :class:`HubHalf` a socket, with a :class:`Mailbox` or a table 
 
 from clinic_net.protocol.signalling.hub_half import Acked, Asked, Closing, Greeted, HubEvent, HubHalf
 from clinic_net.protocol.signalling.mailbox import Answers, Mailbox
-from clinic_net.protocol.signalling.messages import SUBPROTOCOL, CloseCode, Envelope, ErrorCode, SignalError, decode
+from clinic_net.protocol.signalling.messages import (
+    SUBPROTOCOL,
+    CloseCode,
+    Envelope,
+    ErrorCode,
+    SignalError,
+    decode,
+)
 from clinic_net.protocol.signalling.peer_half import Answered, Delivered, PeerEvent, PeerHalf, Phase, Welcomed
 from clinic_net.protocol.signalling.rates import TokenBucket, backoff
 

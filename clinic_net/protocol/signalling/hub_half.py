@@ -159,7 +159,7 @@ class HubHalf:
     # -- what goes out
 
     def welcome(self, welcome: Welcome, *, acked: int = 0) -> None:
-        """Answer ``hello``. ``acked`` is its ``last_seq`` when the session is resumed; mail after it follows."""
+        """Answer ``hello``. ``acked``: its ``last_seq`` when the session is resumed; mail after it follows."""
         self._state = "open"
         self.sent = self.acked = acked if welcome.resumed else 0
         self._send(Envelope(t="welcome", d=welcome.model_dump(mode="json", exclude_none=True)))

@@ -1,9 +1,20 @@
 """A peer's half of ``clinicnet.signal.v1``: a page's or a station's session, through all its sockets.
 
-Pure: the shell opens and closes sockets and says so (:meth:`PeerHalf.opened`, :meth:`PeerHalf.closed`), hands in
-frames (:meth:`PeerHalf.receive`), writes what :meth:`PeerHalf.take` returns, calls :meth:`PeerHalf.tick` when
-:attr:`PeerHalf.due` comes, and closes the socket when :attr:`PeerHalf.hang_up` says so. Times are seconds on any
-clock that does not go back. ``signal.js`` is the same machine; both pass ``tests/protocol/vectors/signal.v1``.
+Pure: the shell opens and closes sockets and says so (:meth:`PeerHalf.opened`, :meth:`PeerHalf.closed`), hands
+in frames (:meth:`PeerHalf.receive`), writes what :meth:`PeerHalf.take` returns, calls :meth:`PeerHalf.tick`
+when :attr:`PeerHalf.due` comes, and closes the socket when :attr:`PeerHalf.hang_up` says so. Times are seconds
+on any clock that does not go back. ``signal.js`` is the same machine; both pass
+``tests/protocol/vectors/signal.v1``.
+
+::
+
+    peer = PeerHalf(new_id)
+    while (wait := peer.retry_after(random.random)) is not None:      # first try: attempt 0, at once if you like
+        sleep(wait); socket = connect(); peer.opened(now=clock())
+        loop: write(peer.take(now)); wait for a frame or peer.due
+              on a frame: for event in peer.receive(frame, now=clock()): …
+              peer.tick(now=clock()); if peer.hang_up: socket.close()
+        peer.closed(socket.close_code, now=clock())
 """
 
 from collections.abc import Callable
@@ -120,7 +131,7 @@ class PeerHalf:
         self._out = [Envelope(t="hello", d=d)]
 
     def closed(self, code: int | None, *, now: float) -> None:
-        """The socket is gone (or could not be opened). ``code`` is the WebSocket close code, when there is one."""
+        """The socket is gone, or could not be opened. ``code``: of the WebSocket's closing, when there is one."""
         if self.phase is Phase.OPEN and now - self._open_since >= _STEADY_AFTER_S:
             self.attempt = 0
         self.phase = Phase.OFFLINE
@@ -130,7 +141,7 @@ class PeerHalf:
             pending.sent_at = None
         if code in (CloseCode.REVOKED, CloseCode.SUPERSEDED, CloseCode.VERSION):
             self.phase = Phase.STOPPED
-        if code == CloseCode.PROTOCOL_ERROR:
+        if code in (CloseCode.PROTOCOL_ERROR, CloseCode.SUPERSEDED):
             self.sid = None
             self.last_seq = 0
 
@@ -248,7 +259,7 @@ class PeerHalf:
     # -- what goes out, and when
 
     def take(self, *, now: float) -> list[str]:
-        """Return the frames to write now, in order: requests not yet sent on this socket, and acknowledgements."""
+        """Return the frames to write now, in order: requests not yet sent on this socket, an acknowledgement."""
         out, self._out = self._out, []
         if self.phase is Phase.OPEN and self.hang_up is None:
             for pending in self._pending.values():
@@ -276,8 +287,8 @@ class PeerHalf:
         times = [self._heard_at + SILENT_AFTER_S]
         if self.phase is Phase.OPEN:
             times += [
-                pending.not_before if pending.sent_at is None else pending.sent_at + ANSWER_WITHIN_S
-                for pending in self._pending.values()
+                p.not_before if p.sent_at is None else max(p.sent_at, self._heard_at) + ANSWER_WITHIN_S
+                for p in self._pending.values()
             ]
             if self._ack_wanted_at is not None:
                 times.append(self._ack_wanted_at + ACK_AFTER_S)
