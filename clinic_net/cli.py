@@ -1,0 +1,296 @@
+"""``clinic-net``: run the hub, and what an operator does to it from a terminal."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, timedelta
+from pathlib import Path
+
+import uvicorn
+from pydantic import ValidationError
+
+import clinic_net.worker  # whoever announces news imports its subscribers
+from clinic_net.access import service as access
+from clinic_net.access.principals import Role
+from clinic_net.app import create_app
+from clinic_net.clinical import triage
+from clinic_net.directory import service as directory
+from clinic_net.kernel import logging
+from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
+from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.hub import Hub, open_hub
+from clinic_net.kernel.migrations import migrate
+from clinic_net.kernel.settings import HubSettings
+
+OK, REFUSED = 0, 1
+"""Exit codes; argparse itself exits with 2."""
+
+OPERATOR = "operator:terminal"
+"""How the audit trail names whoever has a shell on the hub."""
+
+
+class _Unready(Exception):
+    """The command cannot run as things are; the message says what to change."""
+
+
+def _remembered() -> Path:
+    """Return the file that names the data folder of the last hub started here by this person."""
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")  # noqa: TID251 -- XDG
+    return Path(state) / "clinic-net" / "data"
+
+
+def _data_folder(given: Path | None, configured: str | None) -> Path:
+    """Return the data folder: as given, as configured, of the last hub started here, or ``clinic-net-data``."""
+    if given is not None:
+        return given
+    if configured:
+        return Path(configured)
+    remembered = _remembered()
+    if remembered.is_file():
+        return Path(remembered.read_text("utf-8").strip())
+    return Path("clinic-net-data")
+
+
+@contextmanager
+def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[HubSettings]:
+    """Give the settings from the environment; with no database configured, start the embedded services."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- decides which settings exist at all
+        try:
+            yield HubSettings(**given)  # type: ignore[arg-type]
+        except ValidationError as invalid:
+            missing = ", ".join(f"CLINIC_NET_{str(error['loc'][0]).upper()}" for error in invalid.errors())
+            raise _Unready(f"settings are missing or wrong: {missing}") from None
+        return
+    folder = _data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA"))  # noqa: TID251 -- as above
+    try:
+        with EmbeddedServices(folder) as services:
+            migrate(services.database_url)
+            if arguments.command == "serve":
+                remembered = _remembered()
+                remembered.parent.mkdir(parents=True, exist_ok=True)
+                remembered.write_text(f"{folder.absolute()}\n", "utf-8")
+            yield HubSettings(**{**services.settings, **given})  # type: ignore[arg-type]
+    except (DataFolderUnusable, EmbeddedUnavailable) as problem:
+        raise _Unready(str(problem)) from problem
+
+
+@asynccontextmanager
+async def _opened(arguments: argparse.Namespace) -> AsyncIterator[Hub]:
+    with _settings(arguments) as settings:
+        async with open_hub(settings) as hub:
+            yield hub
+
+
+def _say(arguments: argparse.Namespace, facts: dict[str, object]) -> int:
+    print(json.dumps(facts, ensure_ascii=False, default=str))
+    return OK
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Run the hub until it is told to stop."""
+    address = f"http://{arguments.host}:{arguments.port}"
+    configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
+    with _settings(arguments, public_url=None if configured else address) as settings:
+        app = create_app(settings, with_worker=not arguments.no_worker)
+        print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
+        uvicorn.run(
+            app,
+            host=arguments.host,
+            port=arguments.port,
+            log_level="warning",
+            access_log=False,  # uvicorn's prints query strings
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,  # 42 KiB a socket
+            ws_max_size=64 * 1024,
+            ws_ping_interval=25,
+            ws_ping_timeout=40,
+            timeout_graceful_shutdown=10,
+            proxy_headers=True,
+            forwarded_allow_ips="127.0.0.1",
+        )
+    return OK
+
+
+def run_worker(arguments: argparse.Namespace) -> int:
+    """Run a worker until it is told to stop."""
+
+    async def work() -> None:
+        async with _opened(arguments) as hub:
+            await clinic_net.worker.run(hub)
+
+    with asyncio.Runner() as runner:
+        runner.run(work())
+    return OK
+
+
+def run_migrate(arguments: argparse.Namespace) -> int:
+    """Bring the database to this release's schema."""
+    with _settings(arguments) as settings:
+        migrate(settings.database)
+    return _say(arguments, {"migrated": True})
+
+
+async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Fill the directory with the deterministic network."""
+    async with hub.sessions() as session, session.begin():
+        return dict(await directory.seed_network(session))
+
+
+async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Add a person who can sign in; the password is shown once."""
+    async with hub.sessions() as session, session.begin():
+        facility = await directory.facility(session, arguments.facility)
+        password = await access.add_user(
+            session,
+            login=arguments.login,
+            role=Role(arguments.role),
+            facility=facility.code,
+            name=arguments.name or arguments.login,
+            specialties=arguments.specialty,
+            now=hub.now(),
+        )
+    return {"login": arguments.login, "password": password}
+
+
+async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Add a system that may use the API; its secret is shown once."""
+    async with hub.sessions() as session, session.begin():
+        client_id, secret = await access.add_client(
+            session, name=arguments.name, scope=arguments.scope, now=hub.now()
+        )
+    return {"client_id": client_id, "client_secret": secret}
+
+
+async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Issue a one-time code with which a station registers its key."""
+    now = hub.now()
+    async with hub.sessions() as session, session.begin():
+        site = await directory.site(session, arguments.site, now.date())
+        code, expires = await access.issue_code(
+            session, site=site.code, by=OPERATOR, now=now, lifetime=timedelta(hours=arguments.hours)
+        )
+    return {
+        "code": code,
+        "expires": expires.astimezone(UTC).isoformat(),
+        "site": site.code,
+        "name": site.name,
+    }
+
+
+async def revoke_station(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Revoke a station's key: its sockets close within 10 s, it gets no token any more."""
+    async with hub.sessions() as session, session.begin():
+        await access.revoke_device(session, site=arguments.site, by=OPERATOR, now=hub.now())
+    return {"revoked": arguments.site}
+
+
+def run_triage(arguments: argparse.Namespace) -> int:
+    """Read one JSON object from standard input and print how urgent it is."""
+    try:
+        given = json.load(sys.stdin)
+    except ValueError:
+        print(json.dumps({"error": "malformed-json"}), file=sys.stderr)
+        return REFUSED
+    try:
+        result = triage.assess(arguments.chart, triage.read_vitals(given))
+    except triage.InvalidVitals as invalid:
+        print(json.dumps({"error": "invalid-vitals", "issues": invalid.issues}, default=str), file=sys.stderr)
+        return REFUSED
+    print(result.model_dump_json())
+    return OK
+
+
+_Task = Callable[[argparse.Namespace, Hub], Awaitable[dict[str, object]]]
+
+
+def _with_hub(task: _Task) -> Callable[[argparse.Namespace], int]:
+    """Make a command of something that needs an open hub and tells facts."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        async def work() -> dict[str, object]:
+            async with _opened(arguments) as hub:
+                return await task(arguments, hub)
+
+        return _say(arguments, asyncio.run(work()))
+
+    return command
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(prog="clinic-net", description="The hub of a national telehealth network.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", type=Path, help="folder of the embedded database and Valkey")
+    shared.add_argument("--json", action="store_true", help="print JSON (the default)")
+
+    def add(
+        within: "argparse._SubParsersAction[argparse.ArgumentParser]",
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+    ) -> argparse.ArgumentParser:
+        made = within.add_parser(name, parents=[shared], help=(run.__doc__ or "").strip())
+        made.set_defaults(run=run)
+        return made
+
+    def group(name: str, description: str) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+        return commands.add_parser(name, help=description).add_subparsers(
+            dest="action", required=True, metavar="ACTION"
+        )
+
+    def task(function: _Task) -> Callable[[argparse.Namespace], int]:
+        made = _with_hub(function)
+        made.__doc__ = function.__doc__
+        return made
+
+    made = add(commands, "serve", serve)
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=8080)
+    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
+    add(commands, "worker", run_worker)
+    add(commands, "migrate", run_migrate)
+    made = add(commands, "triage", run_triage)
+    made.add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
+
+    add(group("seed", "fill with invented data"), "network", task(seed_network))
+    made = add(group("user", "people who sign in"), "add", task(add_user))
+    made.add_argument("login")
+    made.add_argument("--role", required=True, choices=[role.value for role in Role])
+    made.add_argument("--facility", required=True, help="facility code, five characters")
+    made.add_argument("--name", help="display name")
+    made.add_argument("--specialty", action="append", default=[], help="may be given several times")
+    made = add(group("client", "systems that use the API"), "add", task(add_client))
+    made.add_argument("name")
+    made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
+    stations = group("station", "commune stations")
+    made = add(stations, "enrol-code", task(enrol_code))
+    made.add_argument("site", help="site code, for example 03325-01")
+    made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
+    made = add(stations, "revoke", task(revoke_station))
+    made.add_argument("site")
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    arguments = parser().parse_args(argv)
+    logging.configure(json=True)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except _Unready as unready:
+        print(str(unready), file=sys.stderr)
+    except Refusal as refusal:
+        print(json.dumps({"error": refusal.code, "message": refusal.message}), file=sys.stderr)
+    except KeyboardInterrupt:
+        return OK
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
