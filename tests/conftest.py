@@ -57,7 +57,7 @@ def _create_schema(url: str) -> None:
     from sqlmodel import SQLModel
 
     for capability in CAPABILITIES:
-        with suppress(ModuleNotFoundError):
+        with suppress(ImportError):
             importlib.import_module(f"clinic_net.{capability}.model")
     engine = create_engine(url)
     SQLModel.metadata.create_all(engine)
@@ -90,7 +90,7 @@ async def hub(settings: HubSettings) -> AsyncIterator[Hub]:
     import importlib
 
     for capability in CAPABILITIES:
-        with suppress(ModuleNotFoundError):
+        with suppress(ImportError):
             importlib.import_module(f"clinic_net.{capability}.jobs")
     async with open_hub(settings) as opened:
         yield opened
