@@ -3,7 +3,7 @@
 Pure: the shell opens and closes sockets and says so (:meth:`PeerHalf.opened`, :meth:`PeerHalf.closed`), hands
 in frames (:meth:`PeerHalf.receive`), writes what :meth:`PeerHalf.take` returns, calls :meth:`PeerHalf.tick`
 when :attr:`PeerHalf.due` comes, and closes the socket when :attr:`PeerHalf.hang_up` says so. Times are seconds
-on any clock that does not go back. ``signal.js`` is the same machine; both pass
+on any clock that does not go back. ``peer.js`` is the same machine; both pass
 ``tests/protocol/vectors/signal.v1``.
 
 ::
