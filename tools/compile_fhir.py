@@ -8,7 +8,7 @@ The compiled file has one line per type and per search parameter list. An elemen
 
     "Reference(Patient,Group)|CodeableConcept 0..* s @condition-clinical"
 
-that is: types (a path with a dot is a backbone element), cardinality, flags (``s`` summary, ``m`` modifier, ``-`` none),
+that is: types (a path with a dot is a backbone element), cardinality, flags (``s`` summary, ``m`` modifier, ``-`` none)
 and the required binding when its codes can be listed.
 """
 
@@ -124,9 +124,11 @@ def _tables(definition: Json, value_sets: ValueSets) -> dict[str, Json]:
         codes = [code["code"] for code in element.get("type", ())]
         if codes and codes[0] in ("BackboneElement", "Element"):
             tables[path] = {"kind": "backbone", "base": codes[0], "elements": {}}
-        if element["base"]["path"] == path or base == "Quantity":
-            if base != "Quantity" or element["base"]["path"].split(".")[0] == "Quantity":
-                tables[owner]["elements"][key] = _element(element, value_sets)
+        if element["base"]["path"] in (
+            path,
+            f"Quantity.{key}",
+        ):  # Age and its like repeat what a Quantity has
+            tables[owner]["elements"][key] = _element(element, value_sets)
     return tables
 
 

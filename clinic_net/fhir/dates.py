@@ -60,4 +60,4 @@ def _offset(zone: str | None) -> int:
 
 
 def _width(fraction: str) -> int:
-    return 10 ** max(0, 6 - len(fraction))
+    return int(10 ** max(0, 6 - len(fraction)))

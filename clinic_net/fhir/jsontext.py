@@ -4,8 +4,8 @@ The received text is the record. ``parse`` gives a view of it to check and index
 ``decimal.Decimal`` that keeps its digits (72.50 stays 72.50); ``stamp`` sets ``id`` and ``meta`` in the text and leaves
 every other byte alone; ``write`` turns plain data of our own into text.
 
-What is refused and why (domain of each rule: FHIR R4 JSON format §2.6.2; RFC 8259; RFC 7493 I-JSON): more bytes than the
-limit, more than 64 levels, a member named twice, NaN and infinities, numbers beyond a double or over 64 characters,
+What is refused (sources: FHIR R4 JSON format §2.6.2, RFC 8259, RFC 7493 I-JSON): more bytes than the limit, more than 64
+levels, a member named twice, NaN and infinities, numbers beyond a double or over 64 characters,
 NUL and lone surrogates (PostgreSQL's jsonb refuses them), anything but an object at the top, a byte order mark.
 """
 
@@ -103,7 +103,9 @@ def _decode(data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _located("not valid UTF-8", data[: error.start].decode("utf-8", "replace"), error.start) from None
+        raise _located(
+            "not valid UTF-8", data[: error.start].decode("utf-8", "replace"), error.start
+        ) from None
     if text.startswith("\ufeff"):
         raise MalformedJson("a byte order mark is not allowed", line=1, column=1)
     return text
@@ -190,7 +192,9 @@ def stamp(text: bytes, *, id: str, version_id: str, last_updated: str) -> bytes:
     else:
         missing.append(f'"id":{json.dumps(id)}')
     if (found := root.value("meta")) is None:
-        missing.append('"meta":{' + ",".join(f'"{name}":{value}' for name, value in meta_members.items()) + "}")
+        missing.append(
+            '"meta":{' + ",".join(f'"{name}":{value}' for name, value in meta_members.items()) + "}"
+        )
     elif source[found[0]] != "{":
         raise _located("meta must be an object", source, found[0])
     else:

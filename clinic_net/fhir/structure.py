@@ -6,6 +6,7 @@ value. It does not check profiles, outside code systems, or the formal constrain
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ Path = tuple["Path | None", str, int]
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One finding. ``severity`` and ``code`` are FHIR codes (issue-severity, issue-type); ``expression`` is FHIRPath."""
+    """One finding. ``severity`` and ``code`` are FHIR codes (issue-type); ``expression`` is FHIRPath."""
 
     severity: str
     code: str
@@ -48,10 +49,8 @@ def check(resource: Any, *, limit: int = 50) -> list[Issue]:
     ``resource`` is what ``jsontext.parse`` returns: plain data, decimals as ``Decimal``.
     """
     walk = _Walk(limit)
-    try:
+    with suppress(_EnoughError):
         walk.resource(resource, None, 0)
-    except _EnoughError:
-        pass
     return walk.issues
 
 
@@ -97,14 +96,8 @@ class _Walk:
         self._object(value, table, path, depth)
 
     def _object(self, value: Any, table: Table, path: Path, depth: int) -> None:
-        if type(value) is not dict:
-            self._add("structure", path, f"must be an object ({table.name})")
-            return
-        if not value:
-            self._add("structure", path, "an object must not be empty")
-            return
-        if depth > MAX_DEPTH:
-            self._add("structure", path, f"nested more than {MAX_DEPTH} levels deep")
+        if type(value) is not dict or not value or depth > MAX_DEPTH:
+            self._not_walked(value, table, path)
             return
         slots = table.slots
         chosen: dict[str, str] | None = None
@@ -126,6 +119,14 @@ class _Walk:
                 self._add("required", (path, label, -1), "a required element is missing")
         if (rules := INVARIANTS.get(table.name)) is not None:
             self._invariants(rules, value, path)
+
+    def _not_walked(self, value: Any, table: Table, path: Path) -> None:
+        if type(value) is not dict:
+            self._add("structure", path, f"must be an object ({table.name})")
+        elif not value:
+            self._add("structure", path, "an object must not be empty")
+        else:
+            self._add("structure", path, f"nested more than {MAX_DEPTH} levels deep")
 
     def _unknown(self, key: Any, path: Path) -> None:
         known_form = type(key) is str and _ELEMENT_NAME.fullmatch(key)
@@ -211,7 +212,7 @@ class _Walk:
             self._add("invalid", here, "is not a reference (Type/id, an absolute address, a urn or #id)")
             return
         target = match[1] or match[2]
-        if target is None or text.startswith("http") and not self._is_resource(target):
+        if target is None or (text.startswith("http") and not self._is_resource(target)):
             return
         if not self._is_resource(target):
             self._add("invalid", here, "points to a resource type that FHIR R4 does not have")
@@ -229,9 +230,11 @@ class _Walk:
                 self._add("code-invalid", path, "needs a code of the required value set, not only text")
             return
         for coding in codings:
-            if type(coding) is dict and type(coding.get("system")) is str:
-                if coding.get("code") in concepts.get(coding["system"], ()):
-                    return
+            if type(coding) is not dict or type(coding.get("system")) is not str:
+                continue
+            code = coding.get("code")
+            if type(code) is str and code in concepts.get(coding["system"], ()):
+                return
         self._add("code-invalid", path, "has no code of the required value set")
 
     def _invariants(self, rules: Any, value: dict[str, Any], path: Path) -> None:

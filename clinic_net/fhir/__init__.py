@@ -1,0 +1,41 @@
+"""The FHIR R4 (4.0.1) language, without a database: strict reading of JSON text and stamping of id and meta
+(``jsontext``), the structural check compiled from the official definitions (``structure``), extraction of search
+values (``index``), the search grammar (``search``) and OperationOutcomes (``outcome``). ``build`` makes resources of
+our own and is imported by itself, because its models are slow to load."""
+
+from .errors import (
+    InvalidSearchValue,
+    MalformedJson,
+    ResourceTooLarge,
+    TooManySearchTerms,
+    UnknownResourceType,
+    UnknownSearchParameter,
+    UnsupportedSearch,
+)
+from .index import IndexValues, index
+from .jsontext import parse, stamp, write
+from .outcome import from_refusal, operation_outcome
+from .search import Search
+from .search import parse as parse_search
+from .structure import Issue, check
+
+__all__ = [
+    "IndexValues",
+    "InvalidSearchValue",
+    "Issue",
+    "MalformedJson",
+    "ResourceTooLarge",
+    "Search",
+    "TooManySearchTerms",
+    "UnknownResourceType",
+    "UnknownSearchParameter",
+    "UnsupportedSearch",
+    "check",
+    "from_refusal",
+    "index",
+    "operation_outcome",
+    "parse",
+    "parse_search",
+    "stamp",
+    "write",
+]

@@ -1,0 +1,187 @@
+"""Extraction: the search values of a resource for every standard parameter of its type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from .definitions import search_parameters
+from .expressions import NotCompilable, Route, compile_expression, walk
+from .values import CONVERTERS, Context, Convert, DateRange, QuantityValue, Text, Token, Value
+
+Component = tuple[Value, ...]
+
+
+@dataclass(slots=True)
+class IndexValues:
+    """Search values by parameter name; a parameter without values is absent. Values are distinct, in found order.
+
+    ``references`` are ``Type/id`` without version, or an address outside this server; ``identifiers`` are what a
+    reference says by identifier. ``composites`` hold, per repetition, the values of each component.
+    """
+
+    tokens: dict[str, list[Token]] = field(default_factory=dict)
+    strings: dict[str, list[Text]] = field(default_factory=dict)
+    dates: dict[str, list[DateRange]] = field(default_factory=dict)
+    references: dict[str, list[str]] = field(default_factory=dict)
+    identifiers: dict[str, list[Token]] = field(default_factory=dict)
+    quantities: dict[str, list[QuantityValue]] = field(default_factory=dict)
+    numbers: dict[str, list[Decimal]] = field(default_factory=dict)
+    uris: dict[str, list[str]] = field(default_factory=dict)
+    composites: dict[str, list[tuple[Component, ...]]] = field(default_factory=dict)
+
+    def names(self) -> frozenset[str]:
+        """Return the parameters that have a value (the complement answers ``:missing``)."""
+        parts = (self.tokens, self.strings, self.dates, self.references, self.identifiers)
+        more = (self.quantities, self.numbers, self.uris, self.composites)
+        return frozenset(name for part in (*parts, *more) for name in part)
+
+
+_FIELDS = {
+    "token": "tokens",
+    "string": "strings",
+    "date": "dates",
+    "reference": "references",
+    "quantity": "quantities",
+    "number": "numbers",
+    "uri": "uris",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Extractor:
+    """``steps`` lead on from the values of the member under which the extractor is filed."""
+
+    parameter: str
+    field: str
+    route: Route
+    convert: Convert
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class _Composite:
+    parameter: str
+    route: Route
+    components: tuple[tuple[_Extractor, ...], ...]
+
+
+@dataclass(slots=True)
+class _Plan:
+    by_member: dict[str, list[_Extractor]] = field(default_factory=dict)
+    composites: list[_Composite] = field(default_factory=list)
+    uncompiled: dict[str, str] = field(default_factory=dict)
+    unconverted: dict[str, set[str]] = field(default_factory=dict)
+
+
+@cache
+def _plan(resource_type: str) -> _Plan:
+    plan = _Plan()
+    for code, parameter in search_parameters(resource_type).items():
+        try:
+            if not parameter.expression:
+                raise NotCompilable("the standard gives no expression")
+            if parameter.type == "special":
+                raise NotCompilable("a special parameter has rules of its own")
+            routes = compile_expression(parameter.expression, resource_type)
+            if parameter.type == "composite":
+                plan.composites.extend(_composites(code, parameter.components, routes))
+                continue
+            found = _extractors(code, parameter.type, routes, plan)
+            if not found:
+                raise NotCompilable("no converter for its data type")
+        except NotCompilable as error:
+            plan.uncompiled[code] = str(error)
+            continue
+        for extractor in found:
+            plan.by_member.setdefault(extractor.route.steps[0][0], []).append(extractor)
+    return plan
+
+
+def _extractors(code: str, kind: str, routes: Sequence[Route], plan: _Plan) -> list[_Extractor]:
+    found = []
+    for route in routes:
+        data_type = "boolean" if route.exists else route.data_type
+        convert = CONVERTERS.get((kind, data_type))
+        if convert is None:
+            plan.unconverted.setdefault(code, set()).add(data_type)
+        else:
+            found.append(_Extractor(code, _FIELDS[kind], route, convert, Context(route.systems)))
+    return found
+
+
+def _composites(
+    code: str, components: Sequence[tuple[str, str, str]], routes: Sequence[Route]
+) -> list[_Composite]:
+    found = []
+    for route in routes:
+        parts = []
+        for name, kind, expression in components:
+            compiled = compile_expression(expression, route.data_type)
+            parts.append(tuple(_extractors(name, kind, compiled, _Plan())))
+        found.append(_Composite(code, route, tuple(parts)))
+    return found
+
+
+def uncompiled(resource_type: str) -> Mapping[str, str]:
+    """Return the parameters of a type that have no index, with the reason. Raises KeyError for an unknown type."""
+    return _plan(resource_type).uncompiled
+
+
+def unconverted(resource_type: str) -> Mapping[str, set[str]]:
+    """Return, by parameter, the data types of a choice that its search type cannot express (free text as a date)."""
+    return _plan(resource_type).unconverted
+
+
+def index(resource: Mapping[str, Any], *, base_url: str | None = None) -> IndexValues:
+    """Return the search values of a resource that has passed ``structure.check``.
+
+    ``base_url`` is this server's own FHIR address: references under it become ``Type/id``.
+    """
+    values = IndexValues()
+    plan = _plan(resource["resourceType"])
+    for member in resource:
+        for extractor in plan.by_member.get(member, ()):
+            for value in _extract(extractor, resource, resource, base_url):
+                _put(values, extractor, value)
+    for composite in plan.composites:
+        _index_composite(values, composite, resource, base_url)
+    if resource["resourceType"] == "Patient" and "deceased" not in values.tokens:
+        values.tokens["deceased"] = [Token(None, "false")]
+    return values
+
+
+def _extract(
+    extractor: _Extractor, node: Mapping[str, Any], root: Mapping[str, Any], base_url: str | None
+) -> list[Value]:
+    route = extractor.route
+    found = walk(route.steps, [root if route.from_root else node])
+    if route.exists:
+        found = [True for value in found[:1] if value is not False]
+    context = extractor.context
+    if base_url is not None and extractor.field == "references":
+        context = Context(context.systems, base_url)
+    convert = extractor.convert
+    return [value for item in found for value in convert(item, context)]
+
+
+def _put(values: IndexValues, extractor: _Extractor, value: Value) -> None:
+    name = extractor.field
+    if name == "references" and type(value) is Token:
+        name = "identifiers"
+    bucket: list[Value] = getattr(values, name).setdefault(extractor.parameter, [])
+    if value not in bucket:
+        bucket.append(value)
+
+
+def _index_composite(
+    values: IndexValues, composite: _Composite, root: Mapping[str, Any], base_url: str | None
+) -> None:
+    for node in walk(composite.route.steps, [root]):
+        parts = tuple(
+            tuple(value for extractor in part for value in _extract(extractor, node, root, base_url))
+            for part in composite.components
+        )
+        if all(parts):
+            values.composites.setdefault(composite.parameter, []).append(parts)
