@@ -1,0 +1,71 @@
+"""News and timers exist exactly when the transaction that announced them committed."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from clinic_net.kernel import jobs
+from clinic_net.kernel.hub import Hub, open_hub
+from clinic_net.kernel.settings import HubSettings
+
+heard: list[dict[str, Any]] = []
+
+
+@jobs.on("test.news")
+async def hear(hub: Hub, payload: jobs.Payload) -> None:
+    """Remember what was told; the first telling of a "fail once" fails."""
+    heard.append(payload)
+    if payload.get("fail_once") and heard.count(payload) == 1:
+        raise ConnectionError("the first time goes wrong")
+
+
+@pytest.fixture(autouse=True)
+def nothing_heard() -> None:
+    heard.clear()
+
+
+async def test_news_of_a_committed_transaction_is_heard(hub: Hub) -> None:
+    async with hub.sessions() as session, session.begin():
+        await jobs.announce(session, "test.news", {"n": 1})
+
+    await hub.jobs.run_pending()
+
+    assert heard == [{"n": 1}]
+
+
+async def test_news_of_a_rolled_back_transaction_was_never_told(hub: Hub) -> None:
+    with suppress(RuntimeError):
+        async with hub.sessions() as session, session.begin():
+            await jobs.announce(session, "test.news", {"n": 2})
+            raise RuntimeError("changed my mind")
+
+    await hub.jobs.run_pending()
+
+    assert heard == []
+
+
+async def test_a_timer_does_not_fire_early(hub: Hub) -> None:
+    async with hub.sessions() as session, session.begin():
+        await jobs.announce(session, "test.news", {"n": 3}, at=hub.now() + timedelta(hours=1))
+
+    await hub.jobs.run_pending()
+
+    assert heard == []
+
+
+async def test_a_running_worker_hears_at_once_and_tries_again_what_failed(settings: HubSettings) -> None:
+    async with open_hub(settings) as hub:
+        worker = asyncio.create_task(hub.jobs.run())
+        async with hub.sessions() as session, session.begin():
+            await jobs.announce(session, "test.news", {"n": 4, "fail_once": True})
+        async with asyncio.timeout(20):
+            while len(heard) < 2:
+                await asyncio.sleep(0.02)
+        worker.cancel()
+        with suppress(asyncio.CancelledError):
+            await worker
+
+    assert heard == [{"n": 4, "fail_once": True}] * 2
