@@ -1,4 +1,4 @@
-"""Build hook of both distributions: compiles the message catalogues (``.po`` → ``.mo``) that a wheel carries."""
+"""Build hook of both distributions: compiles message catalogues (``.po``), so that wheels carry them (``.mo``)."""
 
 from pathlib import Path
 from typing import Any

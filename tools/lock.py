@@ -74,7 +74,7 @@ def _run(*command: str, stdin: str = "") -> None:
 
 
 def _uv_from_pip() -> dict[str, str]:
-    """Return as uv's variables what pip is configured with: uv reads neither pip's files nor its variables."""
+    """Return pip's configuration as uv's variables: uv reads neither pip's files nor its variables."""
     listed = subprocess.run(
         (sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"),
         capture_output=True,
