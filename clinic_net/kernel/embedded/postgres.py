@@ -99,8 +99,10 @@ class Postgres:
             self._make()
         self._account.make_folder(self._folder)
         self._require_version()
-        # Whatever it names does not run here (see above); PostgreSQL would take a reused number for a server.
-        (self._folder / "postmaster.pid").unlink(missing_ok=True)
+        # What they name has ended (see above). PostgreSQL would take a number that is in use again, or of a
+        # process that nobody collected, for a server.
+        for stale in (self._folder / "postmaster.pid", *self._sockets.glob(f"{SOCKET_NAME}*")):
+            stale.unlink(missing_ok=True)
         self._write("postgresql.conf", _configuration(self._sockets, durable=durable))
         if self._control("start", f"--log={_LOG}", within=_START_WITHIN) != 0 or not self.running():
             raise EmbeddedUnavailable(f"PostgreSQL did not start; see {self._folder / _LOG}")
@@ -108,6 +110,8 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop the server: sessions are ended, everything is written, then the process ends."""
+        if not (self._folder / "postmaster.pid").exists():
+            return
         if self._control("stop", "--mode=fast", within=_STOP_WITHIN) != 0:
             self._process.end(politely=signal.SIGQUIT, within=10)
 
