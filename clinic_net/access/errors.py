@@ -1,0 +1,253 @@
+"""What access refuses, and why. Messages are for a clinician or a technician; none says what a secret was."""
+
+from typing import ClassVar
+
+from clinic_net.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Retry,
+    Unauthenticated,
+    Unavailable,
+)
+
+
+class NotSignedIn(Unauthenticated):
+    """No credential came, or its session has ended."""
+
+    code = "not-signed-in"
+
+    def __init__(self) -> None:
+        super().__init__("sign in first")
+
+
+class WrongCredentials(Unauthenticated):
+    """The same answer, after the same work, for an unknown login and for a wrong password."""
+
+    code = "wrong-credentials"
+
+    def __init__(self) -> None:
+        super().__init__("login or password is wrong")
+
+
+class InvalidToken(Unauthenticated):
+    """A bearer token that this hub did not issue, or that has ended."""
+
+    code = "invalid-token"
+
+    def __init__(self) -> None:
+        super().__init__("the access token is not valid; ask for another")
+
+
+class CredentialRevoked(Unauthenticated):
+    """The device or client behind the token may no longer speak."""
+
+    code = "credential-revoked"
+
+    def __init__(self) -> None:
+        super().__init__("this device or client has been revoked")
+
+
+class RoleNotAllowed(Forbidden):
+    """No caller of this kind may ever do this."""
+
+    code = "role-not-allowed"
+
+    def __init__(self) -> None:
+        super().__init__("your role does not include this")
+
+
+class InsufficientScope(Forbidden):
+    """The token's scope does not include this type of record or this interaction."""
+
+    code = "insufficient-scope"
+
+    def __init__(self) -> None:
+        super().__init__("the granted scope does not include this")
+
+
+class CrossSite(Forbidden):
+    """A page of another site tried to act with this person's cookie."""
+
+    code = "cross-site"
+
+    def __init__(self) -> None:
+        super().__init__("the request does not come from a page of this hub")
+
+
+class SignInBusy(Unavailable):
+    """More people sign in than passwords can be checked."""
+
+    code = "sign-in-busy"
+
+    def __init__(self) -> None:
+        super().__init__("many people are signing in; try again in a few seconds")
+
+
+class LoginMalformed(Invalid):
+    code = "login-malformed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a login is 2 to 64 of a-z, 0-9, dot, hyphen, underscore, and starts with a letter or digit"
+        )
+
+
+class LoginTaken(Conflict):
+    code = "login-taken"
+
+    def __init__(self) -> None:
+        super().__init__("this login exists already")
+
+
+class PasswordWeak(Invalid):
+    code = "password-weak"
+
+    def __init__(self, shortest: int, longest: int) -> None:
+        super().__init__(f"a password has {shortest} to {longest} characters")
+
+
+class UnknownUser(NotFound):
+    code = "unknown-user"
+
+    def __init__(self) -> None:
+        super().__init__("no such user")
+
+
+class UnknownDevice(NotFound):
+    code = "unknown-device"
+
+    def __init__(self) -> None:
+        super().__init__("no active device for this site")
+
+
+class ScopeMalformed(Invalid):
+    """Not in the grammar of SMART App Launch 2.2, or a part of it that this hub does not grant."""
+
+    code = "scope-malformed"
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"scope {position}: expected system/<Type or *>.<c,r,u,d,s in that order>, without a query"
+        )
+
+
+class EnrolmentCodeUnknown(NotFound):
+    code = "enrolment-code-unknown"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this code does not exist: compare it, character by character, with the one you were given"
+        )
+
+
+class EnrolmentCodeUsed(Conflict):
+    code = "enrolment-code-used"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this code has been used: a code enrols one device once; ask the operator for a new code"
+        )
+
+
+class EnrolmentCodeExpired(Conflict):
+    code = "enrolment-code-expired"
+
+    def __init__(self) -> None:
+        super().__init__("this code has expired; ask the operator for a new code")
+
+
+class EnrolmentCodeReplaced(Conflict):
+    code = "enrolment-code-replaced"
+
+    def __init__(self) -> None:
+        super().__init__("a newer code was issued for this station: use the newest one")
+
+
+class DeviceKeyUnusable(Invalid):
+    """Not the public part of a P-256 key (RFC 7518 §6.2)."""
+
+    code = "device-key-unusable"
+
+    def __init__(self) -> None:
+        super().__init__("the device's key must be the public part of a P-256 key")
+
+
+class DeviceKeyKnown(Conflict):
+    """A copied disk, or a station's data moved to another place."""
+
+    code = "device-key-known"
+
+    def __init__(self) -> None:
+        super().__init__("this key was enrolled before: delete the station's key so that it makes a new one")
+
+
+class EnrolmentProofWrong(Invalid):
+    """The device does not hold the private key that belongs to its public key."""
+
+    code = "enrolment-proof-wrong"
+
+    def __init__(self) -> None:
+        super().__init__("the proof is not this code signed (ES256) with the device's own key")
+
+
+class OAuthRefusal(Exception):
+    """Mixed into what the token endpoint refuses: RFC 6749 §5.2 names the error on the wire."""
+
+    oauth_error: ClassVar[str]
+
+
+class InvalidRequest(OAuthRefusal, Invalid):
+    code = "oauth-invalid-request"
+    oauth_error = "invalid_request"
+
+
+class InvalidClient(OAuthRefusal, Unauthenticated):
+    code = "oauth-invalid-client"
+    oauth_error = "invalid_client"
+
+    def __init__(self, message: str = "client authentication failed") -> None:
+        super().__init__(message)
+
+
+class AssertionOutOfTime(InvalidClient):
+    """The assertion's time and the hub's differ too much; the answer carries the hub's time."""
+
+    code = "oauth-assertion-out-of-time"
+    retry = Retry.LATER
+
+    def __init__(self) -> None:
+        super().__init__("the assertion has expired or lasts too long: compare your clock with server_time")
+
+
+class AssertionReplayed(InvalidClient):
+    code = "oauth-assertion-replayed"
+
+    def __init__(self) -> None:
+        super().__init__("an assertion with this jti was used before")
+
+
+class DeviceRevoked(InvalidClient):
+    """Told only to who proved to hold the device's key."""
+
+    code = "oauth-device-revoked"
+
+    def __init__(self) -> None:
+        super().__init__("this device has been revoked; it must be enrolled again")
+
+
+class UnsupportedGrantType(OAuthRefusal, Invalid):
+    code = "oauth-unsupported-grant-type"
+    oauth_error = "unsupported_grant_type"
+
+    def __init__(self) -> None:
+        super().__init__("only client_credentials is granted here")
+
+
+class InvalidScope(OAuthRefusal, Invalid):
+    code = "oauth-invalid-scope"
+    oauth_error = "invalid_scope"
+
+    def __init__(self) -> None:
+        super().__init__("nothing of the scope asked for can be granted to this client")

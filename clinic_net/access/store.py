@@ -1,0 +1,225 @@
+"""Every query of access. None reads records of patients, so none takes a scope; care relations hold ids only."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, or_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access.model import (
+    Attempt,
+    CareRelation,
+    Client,
+    Device,
+    EnrolmentCode,
+    Session,
+    UsedJti,
+    User,
+)
+
+_ATTEMPTS_KEPT = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Tries:
+    """Failed tries under one key within a window, and when the oldest of them was."""
+
+    count: int
+    oldest: datetime | None
+
+
+async def lock(session: AsyncSession, name: bytes) -> None:
+    """Wait until no other transaction holds this name, and hold it until this one ends."""
+    number = int.from_bytes(name[:8], "big", signed=True)
+    await session.exec(select(func.pg_advisory_xact_lock(number)))
+
+
+async def tries(session: AsyncSession, key: bytes, since: datetime) -> Tries:
+    statement = select(func.count(), func.min(col(Attempt.at))).where(
+        col(Attempt.key) == key, col(Attempt.at) > since
+    )
+    count, oldest = (await session.exec(statement)).one()
+    return Tries(count, oldest)
+
+
+async def forget_tries(session: AsyncSession, ids: Collection[UUID]) -> None:
+    await session.exec(delete(Attempt).where(col(Attempt.id).in_(ids)))
+
+
+async def purge_tries(session: AsyncSession, now: datetime) -> None:
+    await session.exec(delete(Attempt).where(col(Attempt.at) < now - _ATTEMPTS_KEPT))
+
+
+async def user_of_login(session: AsyncSession, login: str) -> User | None:
+    return (await session.exec(select(User).where(col(User.login) == login))).one_or_none()
+
+
+async def user_for_sign_in(session: AsyncSession, user_id: UUID) -> User | None:
+    """Return a user as of now, kept from being disabled until this transaction ends."""
+    statement = select(User).where(col(User.id) == user_id).with_for_update(read=True)
+    return (await session.exec(statement.execution_options(populate_existing=True))).one_or_none()
+
+
+async def user_of_session(session: AsyncSession, token: bytes, now: datetime) -> User | None:
+    statement = (
+        select(User)
+        .join(Session, col(Session.user_id) == col(User.id))
+        .where(col(Session.token) == token, *_open_session(now))
+    )
+    return (await session.exec(statement)).one_or_none()
+
+
+def _open_session(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (col(Session.ended_at).is_(None), col(Session.expires_at) > now, col(User.disabled_at).is_(None))
+
+
+async def open_sessions(session: AsyncSession, tokens: Collection[bytes], now: datetime) -> set[bytes]:
+    statement = (
+        select(col(Session.token))
+        .join(User, col(Session.user_id) == col(User.id))
+        .where(col(Session.token) == func.any(list(tokens)), *_open_session(now))
+    )
+    return set(await session.exec(statement))
+
+
+async def end_session(session: AsyncSession, token: bytes, now: datetime) -> UUID | None:
+    """End a session and return whose it was; None when it was not open."""
+    statement = (
+        update(Session)
+        .where(col(Session.token) == token, col(Session.ended_at).is_(None))
+        .values(ended_at=now)
+        .returning(col(Session.user_id))
+    )
+    return (await session.exec(statement)).scalar_one_or_none()
+
+
+async def end_sessions_of(session: AsyncSession, user_id: UUID, now: datetime) -> None:
+    await session.exec(
+        update(Session)
+        .where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
+        .values(ended_at=now)
+    )
+
+
+async def users(
+    session: AsyncSession, *, facility: str | None = None, role: str | None = None
+) -> Sequence[User]:
+    statement = select(User).order_by(col(User.login))
+    if facility is not None:
+        statement = statement.where(col(User.facility) == facility)
+    if role is not None:
+        statement = statement.where(col(User.role) == role)
+    return (await session.exec(statement)).all()
+
+
+async def replace_codes(session: AsyncSession, site: str, now: datetime) -> None:
+    """Make the site's codes that nobody used yet useless."""
+    await session.exec(
+        update(EnrolmentCode)
+        .where(
+            col(EnrolmentCode.site) == site,
+            col(EnrolmentCode.used_at).is_(None),
+            col(EnrolmentCode.replaced_at).is_(None),
+        )
+        .values(replaced_at=now)
+    )
+
+
+async def code_for_use(session: AsyncSession, digest: bytes) -> EnrolmentCode | None:
+    """Return a code, and keep every other transaction from using it until this one ends."""
+    statement = select(EnrolmentCode).where(col(EnrolmentCode.digest) == digest).with_for_update()
+    return (await session.exec(statement)).one_or_none()
+
+
+async def device(session: AsyncSession, device_id: UUID) -> Device | None:
+    return await session.get(Device, device_id)
+
+
+async def device_of_key(session: AsyncSession, thumbprint: str) -> Device | None:
+    return (await session.exec(select(Device).where(col(Device.thumbprint) == thumbprint))).one_or_none()
+
+
+async def devices_of(session: AsyncSession, site: str) -> Sequence[Device]:
+    """Return a site's devices, newest first."""
+    statement = select(Device).where(col(Device.site) == site).order_by(col(Device.epoch).desc())
+    return (await session.exec(statement)).all()
+
+
+async def active_devices(session: AsyncSession, sites: Collection[str] | None = None) -> Sequence[Device]:
+    statement = select(Device).where(col(Device.status) == "active")
+    if sites is not None:
+        statement = statement.where(col(Device.site) == func.any(list(sites)))
+    return (await session.exec(statement)).all()
+
+
+async def active_among(session: AsyncSession, devices: Collection[tuple[UUID, int]]) -> set[tuple[UUID, int]]:
+    """Return which of these devices are active in that epoch."""
+    statement = select(col(Device.id), col(Device.epoch)).where(
+        col(Device.status) == "active", col(Device.id) == func.any([device_id for device_id, _ in devices])
+    )
+    return {(row[0], row[1]) for row in await session.exec(statement)} & set(devices)
+
+
+async def enabled_clients(session: AsyncSession, ids: Collection[str]) -> set[str]:
+    statement = select(col(Client.id)).where(col(Client.id).in_(ids), col(Client.disabled_at).is_(None))
+    return set(await session.exec(statement))
+
+
+async def client(session: AsyncSession, client_id: str) -> Client | None:
+    return await session.get(Client, client_id)
+
+
+async def use_jti(session: AsyncSession, used: UsedJti, now: datetime) -> bool:
+    """Mark an assertion as used. False when it was used before; two at once: one waits, and gets False."""
+    await session.exec(
+        delete(UsedJti).where(
+            col(UsedJti.issuer) == used.issuer, col(UsedJti.expires_at) < now - timedelta(minutes=5)
+        )
+    )
+    statement = insert(UsedJti).values(used.model_dump()).on_conflict_do_nothing().returning(col(UsedJti.jti))
+    return (await session.exec(statement)).scalar_one_or_none() is not None
+
+
+async def care_covers(session: AsyncSession, wanted: CareRelation) -> bool:
+    """Whether a relation of the same kind holds during the whole time of the one wanted."""
+    statement = select(col(CareRelation.id)).where(
+        col(CareRelation.patient) == wanted.patient,
+        col(CareRelation.grantee) == wanted.grantee,
+        col(CareRelation.basis) == wanted.basis,
+        col(CareRelation.purpose) == wanted.purpose,
+        col(CareRelation.since) <= wanted.since,
+        col(CareRelation.until).is_(None)
+        if wanted.until is None
+        else or_(col(CareRelation.until).is_(None), col(CareRelation.until) >= wanted.until),
+    )
+    return (await session.exec(statement.limit(1))).first() is not None
+
+
+async def end_care(
+    session: AsyncSession, *, patient: str, grantee: str, basis: str, at: datetime
+) -> Sequence[CareRelation]:
+    """End what would hold beyond ``at``; return what was ended."""
+    statement = (
+        update(CareRelation)
+        .where(
+            col(CareRelation.patient) == patient,
+            col(CareRelation.grantee) == grantee,
+            col(CareRelation.basis) == basis,
+            or_(col(CareRelation.until).is_(None), col(CareRelation.until) > at),
+        )
+        .values(until=at)
+        .returning(CareRelation)
+    )
+    return (await session.exec(statement)).scalars().all()
+
+
+async def care_of(session: AsyncSession, patient: str) -> Sequence[CareRelation]:
+    """Return who has, had or will have a care relation with a patient."""
+    statement = (
+        select(CareRelation).where(col(CareRelation.patient) == patient).order_by(col(CareRelation.since))
+    )
+    return (await session.exec(statement)).all()

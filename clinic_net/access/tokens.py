@@ -1,0 +1,175 @@
+"""JSON Web Tokens: the hub's own access tokens, and what devices sign. Pure: key and time are arguments.
+
+joserfc checks neither ``exp`` nor ``aud`` unless a claims registry says so; every decode here names its
+algorithm and runs one.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OctKey
+
+from clinic_net.access.errors import DeviceKeyUnusable, InvalidClient, InvalidToken
+
+_TOKEN_TYPE = "at+jwt"  # noqa: S105 -- RFC 9068 §2.1: an access token, never mistaken for another JWT
+_LONGEST = 8192
+_COORDINATE_LENGTH = 43
+"""32 octets in base64url (RFC 7518 §6.2.1)."""
+
+
+@dataclass(frozen=True)
+class AccessClaims:
+    """What an access token says. ``epoch`` is the device's; a client has none."""
+
+    kind: Literal["station", "client"]
+    subject: str
+    expires: datetime
+    scope: str = ""
+    site: str = ""
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Minted:
+    """A token, and for how long it is valid, in seconds."""
+
+    token: str
+    expires_in: int
+    scope: str
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """A device's own claim about itself (RFC 7523), its signature checked, its times not yet."""
+
+    issuer: str
+    jti: str
+    expires: datetime
+
+
+def mint(claims: AccessClaims, *, key: bytes, issuer: str, jti: UUID, now: datetime) -> str:
+    """Return an access token (HS256; only this hub reads it)."""
+    payload: dict[str, Any] = {
+        "iss": issuer,
+        "aud": issuer,
+        "sub": claims.subject,
+        "kind": claims.kind,
+        "scope": claims.scope,
+        "iat": int(now.timestamp()),
+        "exp": int(claims.expires.timestamp()),
+        "jti": str(jti),
+    }
+    if claims.kind == "station":
+        payload |= {"site": claims.site, "epoch": claims.epoch}
+    else:
+        payload |= {"client_id": claims.subject}
+    return jwt.encode(
+        {"alg": "HS256", "typ": _TOKEN_TYPE}, payload, OctKey.import_key(key), algorithms=["HS256"]
+    )
+
+
+def read(token: str, *, key: bytes, issuer: str, now: datetime) -> AccessClaims:
+    """Return what a valid access token of this hub says.
+
+    Raises:
+        InvalidToken: not ours, changed, ended, or of another type.
+    """
+    registry = jwt.JWTClaimsRegistry(
+        now=int(now.timestamp()),
+        iss={"essential": True, "value": issuer},
+        aud={"essential": True, "value": issuer},
+        exp={"essential": True},
+        sub={"essential": True},
+        kind={"essential": True, "values": ["station", "client"]},
+    )
+    try:
+        if len(token) > _LONGEST:
+            raise InvalidToken
+        decoded = jwt.decode(token, OctKey.import_key(key), algorithms=["HS256"])
+        if decoded.header.get("typ") != _TOKEN_TYPE:
+            raise InvalidToken
+        registry.validate(decoded.claims)
+        said = decoded.claims
+        return AccessClaims(
+            kind=said["kind"],
+            subject=str(said["sub"]),
+            expires=datetime.fromtimestamp(int(said["exp"]), UTC),
+            scope=str(said.get("scope", "")),
+            site=str(said.get("site", "")),
+            epoch=int(said.get("epoch", 0)),
+        )
+    except (JoseError, ValueError, TypeError):
+        raise InvalidToken from None
+
+
+def public_key(jwk: Mapping[str, Any]) -> ECKey:
+    """Return a device's P-256 key from its public JWK; other members are left out.
+
+    Raises:
+        DeviceKeyUnusable: another type of key, not on the curve, or with its private part.
+    """
+    if jwk.get("kty") != "EC" or jwk.get("crv") != "P-256" or "d" in jwk:
+        raise DeviceKeyUnusable
+    x, y = jwk.get("x"), jwk.get("y")
+    if not (isinstance(x, str) and isinstance(y, str) and len(x) == len(y) == _COORDINATE_LENGTH):
+        raise DeviceKeyUnusable
+    try:
+        return ECKey.import_key({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+    except (JoseError, ValueError):
+        raise DeviceKeyUnusable from None
+
+
+def proves(proof: str, *, of: bytes, key: ECKey) -> bool:
+    """Whether ``proof`` is a compact JWS (ES256) of these bytes by the holder of the key."""
+    try:
+        return jws.deserialize_compact(proof, key, algorithms=["ES256"]).payload == of
+    except (JoseError, ValueError, TypeError):
+        return False
+
+
+def claimed_issuer(assertion: str) -> str:
+    """Return who an assertion says it is from, unchecked: only to look up the key that must have signed it.
+
+    Raises:
+        InvalidClient: it is not a JWT.
+    """
+    not_a_jwt = InvalidClient("the client assertion is not a JWT")
+    if len(assertion) > _LONGEST:
+        raise not_a_jwt
+    try:
+        return str(_unchecked(assertion).get("iss", ""))
+    except (JoseError, ValueError, TypeError):
+        raise not_a_jwt from None
+
+
+def _unchecked(assertion: str) -> dict[str, Any]:
+    claims = json.loads(jws.extract_compact(assertion.encode()).payload)
+    return claims if isinstance(claims, dict) else {}
+
+
+def read_assertion(assertion: str, *, key: ECKey, audiences: list[str]) -> Assertion:
+    """Return a client assertion whose signature, issuer, subject and audience are right (RFC 7523 §3).
+
+    Raises:
+        InvalidClient: one of them is not.
+    """
+    registry = jwt.JWTClaimsRegistry(
+        iss={"essential": True}, sub={"essential": True}, aud={"essential": True, "values": audiences}
+    )
+    try:
+        claims = jwt.decode(assertion, key, algorithms=["ES256"]).claims
+        registry.validate(claims)
+        issuer, jti, expires = claims["iss"], claims.get("jti"), claims.get("exp")
+        if claims["sub"] != issuer or not isinstance(jti, str) or not 0 < len(jti) <= 120:
+            raise InvalidClient("the client assertion needs iss and sub alike, and a jti")
+        if isinstance(expires, bool) or not isinstance(expires, int | float):
+            raise InvalidClient("the client assertion needs an exp")
+        return Assertion(issuer, jti, datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(expires)))
+    except (JoseError, ValueError, TypeError, OverflowError):
+        raise InvalidClient("the client assertion's signature or claims are wrong") from None

@@ -1,0 +1,29 @@
+"""What the hub knows of a station as a machine."""
+
+from typing import Any
+
+from sqlalchemy import Column, Index
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from clinic_net.kernel.db import Instant
+
+
+class StationReport(SQLModel, table=True):
+    """A site's latest report. Facility and province are its own when it reported, so that lists need no other table."""
+
+    __tablename__ = "fleet_station_state"
+    __table_args__ = (
+        Index("ix_fleet_station_state_province", "province_code", "last_contact_at"),
+        Index("ix_fleet_station_state_facility", "facility_code"),
+    )
+
+    site: str = Field(primary_key=True, max_length=20)
+    name: str = Field(max_length=160)
+    facility_code: str = Field(max_length=5)
+    province_code: str = Field(max_length=2)
+    agent: str = Field(max_length=40)
+    waiting: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    refused: int = 0
+    oldest_waiting_at: Instant | None = None
+    last_contact_at: Instant

@@ -1,0 +1,69 @@
+"""``/fleet/v1``: a station enrols; an operator issues codes, looks and revokes."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from clinic_net.access import service as access
+from clinic_net.access.http import remote_address, require
+from clinic_net.access.principals import Role, UserPrincipal
+from clinic_net.fleet import service
+from clinic_net.fleet.service import StationState
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
+from clinic_net.protocol.sync import Enrol, Enrolled
+
+router = APIRouter(prefix="/fleet/v1")
+
+Operator = Annotated[UserPrincipal, Depends(require(Role.OPERATOR))]
+
+
+class IssuedCode(BaseModel):
+    """A code, told once, and until when it can be used."""
+
+    code: str
+    expires: datetime
+
+
+class Revoked(BaseModel):
+    """The device that may no longer speak."""
+
+    device: UUID
+    site: str
+
+
+@router.post("/enrol")
+async def enrol(body: Enrol, request: Request, hub: CurrentHub, now: Now) -> Enrolled:
+    """Exchange a one-time code for a registered key."""
+    return await service.enrol(
+        hub.sessions, body, remote=remote_address(request), key=hub.settings.token_key, now=now
+    )
+
+
+@router.post("/stations/{site}/codes", status_code=201)
+async def issue_code(
+    site: str, operator: Operator, session: UnitOfWork, hub: CurrentHub, now: Now
+) -> IssuedCode:
+    """Issue a code that enrols one device of this site."""
+    code, expires = await access.issue_code(
+        session, site, by=operator.address, now=now, key=hub.settings.token_key
+    )
+    return IssuedCode(code=code, expires=expires)
+
+
+@router.post("/stations/{site}/revoke")
+async def revoke(site: str, operator: Operator, session: UnitOfWork, now: Now) -> Revoked:
+    """Revoke a site's device: its tokens stop at once, its sockets within seconds."""
+    device = await access.revoke_device(session, site=site, by=operator.address, now=now)
+    return Revoked(device=device.id, site=device.site)
+
+
+@router.get("/stations")
+async def stations(
+    _: Operator, session: UnitOfWork, province: str | None = None, facility: str | None = None
+) -> list[StationState]:
+    """List the stations that were ever in contact, the longest silent first."""
+    return list(await service.stations(session, province=province, facility=facility))

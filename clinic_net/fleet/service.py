@@ -1,0 +1,123 @@
+"""Use cases of the fleet: enrol a station, take its report, list the stations."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import SecretStr
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access import service as access
+from clinic_net.directory import service as directory
+from clinic_net.directory.errors import UnknownSite
+from clinic_net.fleet import store
+from clinic_net.fleet.model import StationReport
+from clinic_net.kernel.db import Sessions
+from clinic_net.protocol.sync import Enrol, Enrolled, Lane, Report
+
+
+@dataclass(frozen=True)
+class StationState:
+    """How a station was when the hub last heard of it. ``waiting`` counts operations by lane, ``"0"`` first to go."""
+
+    site: str
+    name: str
+    facility_code: str
+    province_code: str
+    agent: str
+    waiting: dict[str, int]
+    refused: int
+    oldest_waiting_at: datetime | None
+    last_contact_at: datetime
+
+
+async def enrol(
+    sessions: Sessions, request: Enrol, *, remote: str, key: SecretStr, now: datetime
+) -> Enrolled:
+    """Register the device that holds this code and key, and tell it where it is.
+
+    It takes transactions of its own: a refused try stays counted and audited.
+
+    Raises:
+        TooMany: too many failed tries with this beginning of a code, or from this address.
+        EnrolmentCodeUnknown and the other refusals of :func:`access.service.enrol`.
+    """
+    prefix = access.normal_code(request.code)[: access.CODE_PREFIX_LENGTH]
+
+    async def register(session: AsyncSession) -> Enrolled:
+        wanted = access.Enrolment(request.code, request.jwk, request.proof, request.agent)
+        device = await access.enrol(session, wanted, key=key, now=now)
+        site = await directory.site(session, device.site, now.date())
+        facility = await directory.facility(session, site.facility_code)
+        await report(session, site.code, Report(agent=request.agent), now)
+        return Enrolled(
+            device=device.id,
+            station=site.code,
+            name=site.name,
+            facility=facility.code,
+            facility_name=facility.name,
+            commune=site.commune_code,
+            province=site.province_code,
+            token_endpoint=access.TOKEN_PATH,
+        )
+
+    return await access.attempted(sessions, access.trying_to_enrol(prefix, remote, key), register, now=now)
+
+
+async def report(session: AsyncSession, site: str, said: Report, now: datetime) -> None:
+    """Note how a station says it is, and that it was in contact at ``now``.
+
+    A site that the directory has closed meanwhile may still empty its outbox; it is noted without its parents.
+    """
+    name, facility, province = await _place(session, site, now)
+    lanes = {str(lane.value) for lane in Lane}
+    await store.put(
+        session,
+        StationReport(
+            site=site,
+            name=name,
+            facility_code=facility,
+            province_code=province,
+            agent=said.agent[:40],
+            waiting={lane: max(0, count) for lane, count in said.waiting.items() if lane in lanes},
+            refused=max(0, said.refused),
+            oldest_waiting_at=said.oldest_waiting_at,
+            last_contact_at=now,
+        ),
+    )
+
+
+async def _place(session: AsyncSession, site: str, now: datetime) -> tuple[str, str, str]:
+    """Return a site's name, facility and province today."""
+    try:
+        place = await directory.site(session, site, now.date())
+    except UnknownSite:
+        return site, "", ""
+    return place.name, place.facility_code, place.province_code
+
+
+async def stations(
+    session: AsyncSession, *, facility: str | None = None, province: str | None = None
+) -> tuple[StationState, ...]:
+    """Return the stations that were ever in contact, the longest silent first."""
+    found = await store.reports(session, facility=facility, province=province, site=None)
+    return tuple(_state(row) for row in found)
+
+
+async def last_contact(session: AsyncSession, site: str) -> datetime | None:
+    """Return when a site was last in contact; None when it never was."""
+    found = await store.reports(session, facility=None, province=None, site=site)
+    return found[0].last_contact_at if found else None
+
+
+def _state(row: StationReport) -> StationState:
+    return StationState(
+        site=row.site,
+        name=row.name,
+        facility_code=row.facility_code,
+        province_code=row.province_code,
+        agent=row.agent,
+        waiting={str(lane): int(count) for lane, count in row.waiting.items()},
+        refused=row.refused,
+        oldest_waiting_at=row.oldest_waiting_at,
+        last_contact_at=row.last_contact_at,
+    )

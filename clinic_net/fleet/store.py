@@ -1,0 +1,35 @@
+"""Every query of the fleet. Nothing here is about patients, so nothing here takes a scope."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.fleet.model import StationReport
+
+
+async def put(session: AsyncSession, report: StationReport) -> None:
+    """Store a site's report unless a newer one is there."""
+    values = report.model_dump()
+    statement = insert(StationReport).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["site"],
+        set_={name: statement.excluded[name] for name in values if name != "site"},
+        where=col(StationReport.last_contact_at) <= statement.excluded.last_contact_at,
+    )
+    await session.exec(statement)
+
+
+async def reports(
+    session: AsyncSession, *, facility: str | None, province: str | None, site: str | None
+) -> Sequence[StationReport]:
+    """Return the latest reports, the longest silent first."""
+    statement = select(StationReport).order_by(col(StationReport.last_contact_at), col(StationReport.site))
+    if facility is not None:
+        statement = statement.where(col(StationReport.facility_code) == facility)
+    if province is not None:
+        statement = statement.where(col(StationReport.province_code) == province)
+    if site is not None:
+        statement = statement.where(col(StationReport.site) == site)
+    return (await session.exec(statement)).all()
