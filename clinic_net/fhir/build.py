@@ -29,8 +29,8 @@ def build(model: BaseModel) -> bytes:
 def build_from(resource_type: str, content: Mapping[str, Any]) -> bytes:
     """Return the JSON text of a resource with ``content``: FHIR member names, decimals as ``Decimal``.
 
-    Decimals keep their digits. The model checks types and cardinality, ``structure.check`` the rest against R4 itself. Raises
-    ValueError, without any content, when the result would not be sound: that is a mistake in the calling code.
+    Decimals keep their digits. The model checks types and cardinality, ``structure.check`` the rest against R4 itself.
+    Raises ValueError, without any content, when the result would not be sound: that is a mistake in the calling code.
     """
     resource = {"resourceType": resource_type, **content}
     try:

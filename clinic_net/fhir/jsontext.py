@@ -4,8 +4,8 @@ The received text is the record. ``parse`` gives a view of it to check and index
 ``decimal.Decimal`` that keeps its digits (72.50 stays 72.50); ``stamp`` sets ``id`` and ``meta`` in the text and leaves
 every other byte alone; ``write`` turns plain data of our own into text.
 
-What is refused (sources: FHIR R4 JSON format §2.6.2, RFC 8259, RFC 7493 I-JSON): more bytes than the limit, more than 64
-levels, a member named twice, NaN and infinities, numbers beyond a double or over 64 characters,
+What is refused (sources: FHIR R4 JSON format §2.6.2, RFC 8259, RFC 7493 I-JSON): more bytes than the limit, more than
+64 levels, a member named twice, NaN and infinities, numbers beyond a double or over 64 characters,
 NUL and lone surrogates (PostgreSQL's jsonb refuses them), anything but an object at the top, a byte order mark.
 """
 
