@@ -23,6 +23,8 @@ MAX_DEPTH = 64
 MAX_NUMBER_LENGTH = 64
 MIN_EXPONENT = -400
 """Of the last digit. PostgreSQL's numeric stops at 16,383 digits behind the point; a double at 324."""
+MAX_LOCATED = 128 * 1024
+"""Characters in which a repeated name is looked for again to say where it is: a refusal must stay cheap."""
 _MAX_NUMBER = Decimal("1.7976931348623157E+308")
 
 _STRING = r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
@@ -133,7 +135,9 @@ def _refuse_depth(text: str) -> None:
     for _ in range(MAX_DEPTH):  # every round takes the innermost level away
         if not brackets:
             return
-        brackets = brackets.replace("()", "")
+        before, brackets = len(brackets), brackets.replace("()", "")
+        if len(brackets) == before:
+            break
     if brackets and (place := _find_depth(text)) is not None:
         raise _located(f"more than {MAX_DEPTH} levels", text, place)
 
@@ -148,9 +152,9 @@ def _find_depth(text: str) -> int | None:
 
 
 def _find_hook_problem(text: str) -> int | None:
-    """Return where the first repeated member name or unusable number stands. Only for texts already refused."""
+    """Return where the first repeated member name or unusable number of a refused text stands, if it is not far in."""
     names: list[set[str] | None] = []
-    for token in _TOKENS.finditer(text):
+    for token in _TOKENS.finditer(text, 0, MAX_LOCATED):
         kind = token.lastgroup
         if kind == "open":
             names.append(set() if token.group() == "{" else None)
@@ -159,7 +163,7 @@ def _find_hook_problem(text: str) -> int | None:
         elif kind == "number" and _unusable(token.group()):
             return token.start()
         elif kind == "string" and names and (seen := names[-1]) is not None:
-            if not _COLON.match(text, token.end()):
+            if not _COLON.match(text, token.end(), MAX_LOCATED):
                 continue
             name = str(_scanner.raw_decode(token.group())[0])
             if name in seen:

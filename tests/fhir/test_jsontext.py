@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinic_net.fhir.errors import MalformedJson, ResourceTooLarge
-from clinic_net.fhir.jsontext import MAX_DEPTH, parse, stamp, write
+from clinic_net.fhir.jsontext import MAX_DEPTH, MAX_LOCATED, parse, stamp, write
 
 REFUSED = {
     "nothing": b"",
@@ -190,3 +190,10 @@ def test_every_byte_but_id_and_meta_stays(received: str, stored: str) -> None:
 def test_a_meta_that_is_no_object_is_refused() -> None:
     with pytest.raises(MalformedJson):
         stamp(b'{"meta":[]}', id="n", version_id="2", last_updated="T")
+
+
+def test_a_repeated_member_far_into_a_long_text_is_refused_without_a_place() -> None:
+    for filler in range(MAX_LOCATED - 12, MAX_LOCATED + 4):
+        text = b'{"x":"' + b"y" * filler + b'","ab:cd":1,"ab:cd":2}'
+        with pytest.raises(MalformedJson):
+            parse(text)
