@@ -1,0 +1,58 @@
+"""Turn a template and facts into a page, in the reader's language."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+
+from clinic_net.access.principals import UserPrincipal
+from clinic_net.console import i18n
+from clinic_net.kernel.errors import Refusal, Unauthenticated
+
+_HERE = Path(__file__).parent
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=select_autoescape(("html", "svg")),
+        extensions=["jinja2.ext.i18n"],
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters.update(
+        local_time=i18n.local_time, clock_time=i18n.clock_time, duration=i18n.duration
+    )
+    environment.globals.update(language=language, languages=i18n.LANGUAGES)
+    return environment
+
+
+def render(
+    request: Request, template: str, *, user: UserPrincipal | None, status: int = 200, **facts: Any
+) -> HTMLResponse:
+    """Return a page or a fragment. ``facts`` are what its template names; a missing one is an error."""
+    environment = _environment(i18n.language_of(request))
+    text = environment.get_template(template).render(user=user, path=request.url.path, **facts)
+    return HTMLResponse(text, status)
+
+
+def is_fragment(request: Request) -> bool:
+    """Whether htmx asks for a part of a page."""
+    return request.headers.get("hx-request") == "true"
+
+
+def refusal_page(request: Request, refusal: Refusal, *, status: int, headers: dict[str, str]) -> Response:
+    """Say a refusal to a person; whoever is not signed in is sent to sign in."""
+    if isinstance(refusal, Unauthenticated) and request.method == "GET" and request.url.path != "/sign-in":
+        if is_fragment(request):
+            return Response(status_code=status, headers={"HX-Redirect": "/sign-in"})
+        return RedirectResponse("/sign-in", 303)
+    page = render(request, "refusal.html", user=None, status=status, code=refusal.code, http_status=status)
+    page.headers.update(headers)
+    return page
