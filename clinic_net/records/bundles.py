@@ -1,0 +1,307 @@
+"""Transactions and batches: many interactions in one request, all or nothing or each for itself."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access.policy import RecordScope, demand, scope_of
+from clinic_net.access.principals import Principal
+from clinic_net.fhir import (
+    UnknownResourceType,
+    from_refusal,
+    parse_search,
+    stamp,
+)
+from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.errors import Place, Refusal
+from clinic_net.kernel.ids import new_id
+from clinic_net.records import store
+from clinic_net.records.entries import (
+    Entry,
+    Pairs,
+    malformed,
+    pairs_of,
+    read_bundle,
+    references,
+    with_references,
+)
+from clinic_net.records.errors import UnknownReference, UnsupportedInteraction
+from clinic_net.records.outcomes import refusal_of, status_of
+from clinic_net.records.reading import read, search
+from clinic_net.records.render import response_bundle, search_bundle
+from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.writing import condition_key, delete, match_one, put, tell
+
+_ACTIONS = {"POST": "c", "PUT": "u", "DELETE": "d"}
+_REASONS = {200: "OK", 201: "Created", 204: "No Content"}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who sends a bundle, and how it is to be answered. ``base`` is our own FHIR address."""
+
+    caller: Principal
+    tenant: str
+    base: str
+    now: datetime
+    with_resources: bool = False
+
+    @property
+    def scope(self) -> RecordScope:
+        return scope_of(self.caller)
+
+
+Answer = tuple[dict[str, Any], bytes | None]
+"""An entry's members, and its resource."""
+
+
+@contextmanager
+def _at(entry: Entry) -> Iterator[None]:
+    """Say in which entry a refusal arose."""
+    try:
+        yield
+    except Refusal as refusal:
+        here = f"Bundle.entry[{entry.position}]"
+        refusal.places = tuple(
+            place if place.path.startswith(here) else replace(place, path=_inside(here, place.path))
+            for place in refusal.places or (Place("", refusal.code, refusal.message),)
+        )
+        raise
+
+
+def _inside(here: str, path: str) -> str:
+    """``Patient.name`` is ``Bundle.entry[0].resource.name``; a query parameter or nothing stays with the entry."""
+    rtype, dot, rest = path.partition(".")
+    return f"{here}.resource.{rest}" if dot and rtype in resource_types() else here
+
+
+def _refused(refusal: Refusal) -> Answer:
+    outcome = from_refusal(refusal)
+    return {"response": {"status": str(status_of(refusal)), "outcome": outcome}}, None
+
+
+async def run_bundle(s: AsyncSession, text: bytes, asking: Asking) -> bytes:
+    """Carry out a transaction or batch and return its response bundle.
+
+    A transaction happens as a whole or not at all; a refusal says which entry. In a batch every entry stands alone.
+    The right to each interaction is looked at entry by entry.
+
+    Raises:
+        MalformedJson, MalformedRequest: it cannot be understood.
+        Refusal: any that an entry of a transaction met; ``places`` begin with ``Bundle.entry[n]``.
+    """
+    kind, entries = read_bundle(text, base=asking.base)
+    running = _Run(s, asking)
+    answers = await (running.transaction(entries) if kind == "transaction" else running.batch(entries))
+    await tell(s, running.news)
+    return response_bundle(kind, answers)
+
+
+class _Run:
+    def __init__(self, s: AsyncSession, asking: Asking) -> None:
+        self._s = s
+        self._asking = asking
+        self._scope = asking.scope
+        self.news: News = []
+        self._found: dict[int, Stored] = {}
+        """By entry: what a conditional create found there already."""
+
+    async def batch(self, entries: Sequence[Entry]) -> list[Answer]:
+        answers = []
+        for entry in entries:
+            told = len(self.news)
+            try:
+                async with self._s.begin_nested():
+                    self._demand(entry)
+                    if entry.if_none_exist is not None:
+                        await self._conditions([entry])
+                        entry = await self._identified(entry)
+                    answers.append(await self._answer(entry))
+            except Refusal as refusal:
+                del self.news[told:]
+                answers.append(_refused(refusal))
+            except DBAPIError as failure:
+                del self.news[told:]
+                answers.append(_refused(refusal_of(failure)))
+        return answers
+
+    async def transaction(self, entries: Sequence[Entry]) -> list[Answer]:
+        self._demand_distinct(entries)
+        for entry in entries:
+            with _at(entry):
+                self._demand(entry)
+        await self._conditions(entries)
+        identified = []
+        for entry in entries:
+            with _at(entry):
+                identified.append(await self._identified(entry))
+        linked = await self._linked(identified)
+        held = [
+            (entry.rtype, entry.fid) for entry in linked if entry.method in ("PUT", "DELETE") and entry.fid
+        ]
+        if held:
+            await store.lock(self._s, held, scope=self._scope, now=self._asking.now)
+        answers: dict[int, Answer] = {}
+        for entry in sorted(linked, key=lambda entry: entry.order):
+            with _at(entry):
+                answers[entry.position] = await self._answer(entry)
+        return [answers[entry.position] for entry in entries]
+
+    def _demand_distinct(self, entries: Sequence[Entry]) -> None:
+        seen: set[object] = set()
+        for entry in entries:
+            names: list[object] = [entry.full_url] if entry.full_url and entry.method in _ACTIONS else []
+            if entry.method in ("PUT", "DELETE") and entry.fid:
+                names.append((entry.rtype, entry.fid))
+            if not seen.isdisjoint(names):
+                raise malformed(entry.position, "two entries speak of the same resource")
+            seen.update(names)
+
+    def _demand(self, entry: Entry) -> None:
+        if entry.rtype not in resource_types():
+            raise UnknownResourceType("FHIR R4 has no such resource type")
+        if entry.method not in (*_ACTIONS, "GET"):
+            raise UnsupportedInteraction("this method is not supported in a bundle")
+        if (entry.method == "POST") == (entry.fid is not None) and entry.method != "GET":
+            raise UnsupportedInteraction("this method does not go with this url")
+        action = _ACTIONS.get(entry.method) or ("s" if entry.fid is None else "r")
+        demand(self._asking.caller, entry.rtype, action)
+        if entry.if_none_exist is not None:
+            demand(self._asking.caller, entry.rtype, "s")
+
+    async def _conditions(self, entries: Sequence[Entry]) -> None:
+        """Take the turns of all conditional creates at once, so that two bundles never wait for each other."""
+        keys = []
+        for entry in entries:
+            if entry.if_none_exist is not None and entry.method == "POST":
+                with _at(entry):
+                    criteria = parse_search(entry.rtype, entry.if_none_exist, base_url=self._asking.base)
+                keys.append(await condition_key(self._s, criteria, self._asking.tenant))
+        if keys and self._scope.writable:
+            await store.hold_conditions(self._s, keys, scope=self._scope, now=self._asking.now)
+
+    async def _identified(self, entry: Entry) -> Entry:
+        """Give a create its id now, so that other entries can point to it."""
+        if entry.method != "POST":
+            return entry
+        if entry.if_none_exist is not None:
+            found = await self._match(entry.rtype, entry.if_none_exist)
+            if found is not None:
+                self._found[entry.position] = found
+                return replace(entry, fid=found.fid)
+        return replace(entry, fid=str(new_id(self._asking.now)))
+
+    async def _match(self, rtype: str, pairs: Pairs) -> Stored | None:
+        criteria = parse_search(rtype, pairs, base_url=self._asking.base)
+        head = await match_one(self._s, criteria, scope=self._scope, now=self._asking.now)
+        if head is None:
+            return None
+        return await read(
+            self._s,
+            head.rtype,
+            head.fid,
+            scope=self._scope,
+            now=self._asking.now,
+            by=self._asking.caller.address,
+        )
+
+    async def _linked(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Replace what points to another entry, or names its target by a search, by the real reference."""
+        targets = {
+            entry.full_url: f"{entry.rtype}/{entry.fid}"
+            for entry in entries
+            if entry.full_url is not None and entry.method in ("POST", "PUT")
+        }
+        linked = []
+        for entry in entries:
+            with _at(entry):
+                for reference in references(entry) - targets.keys():
+                    rtype, mark, query = reference.partition("?")
+                    if mark and rtype in resource_types():
+                        targets[reference] = await self._target(rtype, query)
+            linked.append(with_references(entry, targets))
+        return linked
+
+    async def _target(self, rtype: str, query: str) -> str:
+        demand(self._asking.caller, rtype, "s")
+        found = await self._match(rtype, pairs_of(query))
+        if found is None:
+            raise UnknownReference("a conditional reference fits no resource")
+        return f"{found.rtype}/{found.fid}"
+
+    async def _answer(self, entry: Entry) -> Answer:
+        match entry.method:
+            case "GET":
+                return await self._get(entry)
+            case "DELETE":
+                assert entry.fid is not None
+                gone = await delete(
+                    self._s,
+                    entry.rtype,
+                    entry.fid,
+                    scope=self._scope,
+                    author=self._asking.caller.address,
+                    now=self._asking.now,
+                    if_match=entry.if_match,
+                    news=self.news,
+                )
+                return {"response": {"status": "204 No Content", "etag": f'W/"{gone.version}"'}}, None
+            case _:
+                return self._written(await self._write(entry))
+
+    async def _write(self, entry: Entry) -> Stored:
+        if entry.position in self._found:
+            return self._found[entry.position]
+        assert entry.text is not None
+        fid = entry.fid or str(new_id(self._asking.now))
+        return await put(
+            self._s,
+            entry.text if entry.method == "PUT" else self._with_id(entry.text, fid),
+            rtype=entry.rtype,
+            fid=fid,
+            scope=self._scope,
+            author=self._asking.caller.address,
+            tenant=self._asking.tenant,
+            now=self._asking.now,
+            if_match=entry.if_match,
+            with_patient=True,
+            news=self.news,
+        )
+
+    def _with_id(self, text: bytes, fid: str) -> bytes:
+        """A create's own id does not count (FHIR R4 http §3.1.0.8)."""
+        at = instant(self._asking.now)
+        return stamp(text, id=fid, version_id="1", last_updated=at) if text.startswith(b"{") else text
+
+    def _written(self, stored: Stored) -> Answer:
+        status = 201 if stored.created else 200
+        response = {
+            "status": f"{status} {_REASONS[status]}",
+            "location": f"{stored.rtype}/{stored.fid}/_history/{stored.version}",
+            "etag": f'W/"{stored.version}"',
+            "lastModified": instant(stored.updated),
+        }
+        return {"response": response}, stored.text if self._asking.with_resources else None
+
+    async def _get(self, entry: Entry) -> Answer:
+        asking = self._asking
+        by = asking.caller.address
+        if entry.fid is not None:
+            if entry.query:
+                raise malformed(entry.position, "a read takes no parameters")
+            stored = await read(self._s, entry.rtype, entry.fid, scope=self._scope, now=asking.now, by=by)
+            response = {
+                "status": "200 OK",
+                "etag": f'W/"{stored.version}"',
+                "lastModified": instant(stored.updated),
+            }
+            return {"response": response}, stored.text
+        asked = parse_search(entry.rtype, entry.query, base_url=asking.base)
+        found = await search(self._s, asked, scope=self._scope, now=asking.now, by=by)
+        body = search_bundle(found, asked, base=asking.base, links=())
+        return {"response": {"status": "200 OK"}}, body

@@ -1,0 +1,94 @@
+"""The CapabilityStatement, made from what is really there: the definitions, the index, the routes."""
+
+from functools import cache
+from typing import Any
+
+from clinic_net.fhir import write
+from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_parameters
+from clinic_net.fhir.index import uncompiled
+
+PUBLISHED = "2026-11-22"
+"""When what this statement says last changed."""
+
+_INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+
+
+def _search_parameters(rtype: str) -> list[dict[str, Any]]:
+    unavailable = uncompiled(rtype)
+    return [
+        {"name": name, "type": parameter.type, "definition": parameter.url}
+        for name, parameter in sorted(search_parameters(rtype).items())
+        if name not in unavailable and parameter.type not in ("composite", "special")
+    ]
+
+
+def _resource(rtype: str) -> dict[str, Any]:
+    parameters = _search_parameters(rtype)
+    resource: dict[str, Any] = {
+        "type": rtype,
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal", "logical"],
+        "searchParam": parameters,
+    }
+    includes = [f"{rtype}:{item['name']}" for item in parameters if item["type"] == "reference"]
+    if includes:
+        resource["searchInclude"] = includes
+    if rtype == "Patient":
+        resource["operation"] = [
+            {
+                "name": "everything",
+                "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+            }
+        ]
+    return resource
+
+
+@cache
+def capability_statement(base: str) -> bytes:
+    """Return the statement of the hub at ``base``, its own FHIR address."""
+    token = base.removesuffix("/fhir") + "/oauth/token"
+    return write(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": PUBLISHED,
+            "kind": "instance",
+            "software": {"name": "clinic-net"},
+            "implementation": {"description": "clinic-net hub", "url": base},
+            "fhirVersion": FHIR_VERSION,
+            "format": ["application/fhir+json", "json"],
+            "rest": [
+                {
+                    "mode": "server",
+                    "security": {
+                        "extension": [
+                            {
+                                "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
+                                "extension": [{"url": "token", "valueUri": token}],
+                            }
+                        ],
+                        "service": [
+                            {
+                                "coding": [
+                                    {
+                                        "system": "http://terminology.hl7.org/CodeSystem/"
+                                        "restful-security-service",
+                                        "code": "SMART-on-FHIR",
+                                    }
+                                ]
+                            }
+                        ],
+                    },
+                    "resource": [_resource(rtype) for rtype in sorted(resource_types())],
+                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                }
+            ],
+        }
+    )

@@ -1,0 +1,192 @@
+"""A bundle's entries as they were sent: what each asks for, and the bytes of its resource."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from clinic_net.fhir import parse
+from clinic_net.kernel.errors import Place
+from clinic_net.records import rules
+from clinic_net.records.errors import MalformedRequest
+
+MAX_ENTRIES = 1000
+MAX_BYTES = 5 * 1024 * 1024
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_REFERENCE = re.compile(r'("reference"[ \t\r\n]*:[ \t\r\n]*)("(?:[^"\\]|\\.)*")')
+_URL = re.compile(
+    r"(?P<type>[A-Z][A-Za-z]{1,39})"
+    r"(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?"
+    r"(?:\?(?P<query>.*))?",
+    re.ASCII | re.DOTALL,
+)
+_scanner = json.JSONDecoder()
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry. ``text`` is its resource's own bytes; ``fid`` None asks for a type: create or search."""
+
+    position: int
+    method: str
+    rtype: str
+    fid: str | None
+    query: Pairs = field(default_factory=list)
+    full_url: str | None = None
+    text: bytes | None = None
+    if_match: int | None = None
+    if_none_exist: Pairs | None = None
+
+    @property
+    def order(self) -> tuple[int, bool, int]:
+        """Where it stands in a transaction: deletes first, patients before what is about them, reads last."""
+        number = rules.BUNDLE_ORDER[self.method]
+        return min(number, 1) if number < 3 else 3, self.rtype != "Patient", number
+
+
+def pairs_of(query: str) -> Pairs:
+    """Return the names and values of a query.
+
+    Raises:
+        MalformedRequest: there are more than can be meant.
+    """
+    try:
+        return parse_qsl(query.removeprefix("?"), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise MalformedRequest("the query has too many parameters") from None
+
+
+def malformed(position: int, message: str) -> MalformedRequest:
+    place = Place(f"Bundle.entry[{position}].request", MalformedRequest.code, message)
+    return MalformedRequest(f"entry {position}: {message}", places=[place])
+
+
+def read_bundle(text: bytes, *, base: str) -> tuple[str, list[Entry]]:
+    """Return kind (``transaction`` or ``batch``) and entries of a bundle. ``base`` is our own FHIR address.
+
+    Raises:
+        MalformedJson, ResourceTooLarge, MalformedRequest
+    """
+    bundle = parse(text, limit=MAX_BYTES)
+    kind, entries = bundle.get("type"), bundle.get("entry", [])
+    if bundle.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
+        raise MalformedRequest("a Bundle of type transaction or batch is expected here")
+    if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+        raise MalformedRequest(f"entry must be a list of at most {MAX_ENTRIES}")
+    texts = _resource_texts(text.decode("utf-8")) if entries else []
+    return kind, [
+        _entry(position, entry, texts[position], base=base) for position, entry in enumerate(entries)
+    ]
+
+
+def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        raise malformed(position, "a request is needed")
+    method, url = request.get("method"), request.get("url")
+    if method not in rules.BUNDLE_ORDER or not isinstance(url, str):
+        raise malformed(position, "method and url are needed")
+    match = _URL.fullmatch(url.removeprefix(base).lstrip("/"))
+    if match is None:
+        raise malformed(position, "this url is not understood")
+    if method in ("POST", "PUT") and text is None:
+        raise malformed(position, "a resource is needed")
+    return Entry(
+        position=position,
+        method=method,
+        rtype=match["type"],
+        fid=match["id"],
+        query=pairs_of(match["query"] or ""),
+        full_url=_text(entry, "fullUrl", position),
+        text=None if text is None else text.encode(),
+        if_match=_version(request, position),
+        if_none_exist=_criteria(request, position),
+    )
+
+
+def _text(members: Mapping[str, Any], name: str, position: int) -> str | None:
+    value = members.get(name)
+    if value is not None and not isinstance(value, str):
+        raise malformed(position, f"{name} must be text")
+    return value
+
+
+def _version(request: Mapping[str, Any], position: int) -> int | None:
+    etag = _text(request, "ifMatch", position)
+    version = None if etag is None else rules.etag_version(etag)
+    if etag is not None and version is None:
+        raise malformed(position, "ifMatch names no version")
+    return version
+
+
+def _criteria(request: Mapping[str, Any], position: int) -> Pairs | None:
+    criteria = _text(request, "ifNoneExist", position)
+    return None if criteria is None else pairs_of(criteria)
+
+
+def _skip(text: str, at: int) -> int:
+    space = _SPACE.match(text, at)
+    assert space is not None
+    return space.end()
+
+
+def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
+    """Yield name, start and end of the members of the object that begins at ``at``."""
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        name, at = _scanner.raw_decode(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        _, end = _scanner.raw_decode(text, at)
+        yield name, at, end
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def _items(text: str, at: int) -> Iterator[int]:
+    """Yield the starts of the items of the array that begins at ``at``."""
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        yield at
+        _, end = _scanner.raw_decode(text, at)
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def _resource_texts(text: str) -> list[str | None]:
+    """Return, entry by entry, the text of its resource. ``text`` has passed ``parse``."""
+    start = next(start for name, start, _ in _members(text, text.index("{")) if name == "entry")
+    return [_resource_text(text, at) for at in _items(text, start)]
+
+
+def _resource_text(text: str, at: int) -> str | None:
+    if text[at] != "{":
+        return None
+    return next((text[start:end] for name, start, end in _members(text, at) if name == "resource"), None)
+
+
+def references(entry: Entry) -> set[str]:
+    """Return every text that stands under ``reference`` in the entry's resource."""
+    text = "" if entry.text is None else entry.text.decode()
+    return {str(json.loads(match[2])) for match in _REFERENCE.finditer(text)}
+
+
+def with_references(entry: Entry, replacements: Mapping[str, str]) -> Entry:
+    """Return the entry with these references replaced in its text; every other byte stays.
+
+    Within a string a quotation mark is escaped, so the pattern cannot begin inside one.
+    """
+    if entry.text is None or not replacements:
+        return entry
+
+    def replaced(match: re.Match[str]) -> str:
+        target = replacements.get(json.loads(match[2]))
+        return match[0] if target is None else match[1] + json.dumps(target)
+
+    return replace(entry, text=_REFERENCE.sub(replaced, entry.text.decode()).encode())

@@ -1,0 +1,221 @@
+"""FHIR over HTTP: who asks, in which format, and how a resource is answered."""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access.http import Caller
+from clinic_net.access.policy import RecordScope, demand, may, scope_of
+from clinic_net.access.principals import Principal, StationPrincipal, UserPrincipal
+from clinic_net.fhir import Search, UnknownResourceType, operation_outcome, parse_search, write
+from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
+from clinic_net.records import rules
+from clinic_net.records.entries import Pairs, pairs_of
+from clinic_net.records.errors import (
+    MalformedRequest,
+    NotForStations,
+    UnknownResource,
+    UnsupportedContent,
+    UnsupportedFormat,
+)
+from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
+from clinic_net.records.shapes import Stored
+
+FHIR_JSON = "application/fhir+json"
+_JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
+_ACCEPTABLE = _JSON | {"*/*", "application/*"}
+_FORMATS = _JSON | {"json"}
+
+NATIONAL = "national"
+"""The tenant of what a system client writes that is part of no patient's record."""
+
+
+class FhirRoute(APIRoute):
+    """Gives refusals the status that FHIR asks for, and the database's the meaning they have for a caller."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        inner = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await inner(request)
+            except BAD_REQUESTS as refusal:
+                setattr(refusal, "status", 400)  # noqa: B010 -- the instance, not the family, has this status
+                raise
+            except DBAPIError as failure:
+                raise refusal_of(failure) from None
+
+        return handle
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request to the records: who, when, in which transaction, at which address of ours."""
+
+    request: Request
+    s: AsyncSession
+    caller: Principal
+    now: datetime
+    base: str
+
+    @property
+    def scope(self) -> RecordScope:
+        return scope_of(self.caller)
+
+    @property
+    def by(self) -> str:
+        return self.caller.address
+
+    @property
+    def tenant(self) -> str:
+        """Who answers for what this caller makes, where it is part of no patient's record."""
+        return self.caller.facility if isinstance(self.caller, UserPrincipal) else NATIONAL
+
+    def demand(self, rtype: str, action: str, fid: str | None = None) -> None:
+        """Refuse an unknown type, what this caller may never do with it, and an id that cannot be one."""
+        if rtype not in resource_types():
+            raise UnknownResourceType("FHIR R4 has no such resource type")
+        demand(self.caller, rtype, action)
+        if fid is not None and not rules.ID.fullmatch(fid):
+            raise UnknownResource
+
+    def allows(self, rtype: str) -> bool:
+        """Whether this caller may read this type at all: a compartment holds types that a scope may not."""
+        return may(self.caller, rtype, "r")
+
+    def preference(self, name: str) -> str | None:
+        """Return the value of a preference in ``Prefer`` (RFC 7240)."""
+        for part in ",".join(self.request.headers.getlist("prefer")).replace(";", ",").split(","):
+            key, _, value = part.strip().partition("=")
+            if key.lower() == name:
+                return value.strip('" ')
+        return None
+
+    @property
+    def if_match(self) -> int | None:
+        """Return the version in ``If-Match``.
+
+        Raises:
+            MalformedRequest: it names no version.
+        """
+        etag = self.request.headers.get("if-match")
+        version = None if etag is None else rules.etag_version(etag)
+        if etag is not None and version is None:
+            raise MalformedRequest("If-Match names no version")
+        return version
+
+    def asked(self, rtype: str, pairs: Pairs) -> tuple[Search, str | None]:
+        """Return the typed search and the cursor of a query."""
+        cursor = next((value for name, value in pairs if name == "_cursor"), None)
+        rest = [pair for pair in pairs if pair[0] != "_cursor"]
+        lenient = self.preference("handling") == "lenient"
+        return parse_search(rtype, rest, lenient=lenient, base_url=self.base), cursor
+
+    async def body(self) -> bytes:
+        """Return the body, bounded by the hub's limit.
+
+        Raises:
+            UnsupportedContent: it is not FHIR JSON.
+        """
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in _JSON or "content-encoding" in self.request.headers:
+            raise UnsupportedContent("the body must be application/fhir+json, not encoded")
+        return await self.request.body()
+
+    async def form(self) -> Pairs:
+        """Return the parameters of a search that was posted: the form's and the address's."""
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = await self.request.body()
+        if kind != "application/x-www-form-urlencoded" and body:
+            raise UnsupportedContent("the body must be application/x-www-form-urlencoded")
+        return [*self.request.query_params.multi_items(), *pairs_of(body.decode("utf-8", "replace"))]
+
+
+def _acceptable(request: Request) -> bool:
+    asked = request.query_params.get("_format")
+    if asked is not None:
+        return asked.partition(";")[0].strip().replace(" ", "+").lower() in _FORMATS
+    accept = request.headers.get("accept")
+    if not accept:
+        return True
+    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
+    return any(kind in _ACCEPTABLE for kind in kinds)
+
+
+async def demand_format(request: Request) -> None:
+    """Refuse any format but JSON."""
+    if not _acceptable(request):
+        raise UnsupportedFormat("this hub answers in application/fhir+json")
+
+
+def base_of(hub: CurrentHub) -> str:
+    """Return our own FHIR address."""
+    return hub.settings.public_url.rstrip("/") + "/fhir"
+
+
+async def _exchange(
+    request: Request, s: UnitOfWork, caller: Caller, now: Now, base: Annotated[str, Depends(base_of)]
+) -> Exchange:
+    if isinstance(caller, StationPrincipal):
+        raise NotForStations("a station sends and fetches records by synchronisation")
+    return Exchange(request, s, caller, now, base)
+
+
+Exchanging = Annotated[Exchange, Depends(_exchange)]
+OwnAddress = Annotated[str, Depends(base_of)]
+
+
+def http_date(at: datetime) -> str:
+    return format_datetime(at.astimezone(UTC).replace(microsecond=0), usegmt=True)
+
+
+def not_changed(request: Request, stored: Stored) -> bool:
+    """Whether the caller has this version already (``If-None-Match``, else ``If-Modified-Since``)."""
+    etags = request.headers.get("if-none-match")
+    if etags is not None:
+        return etags.strip() == "*" or stored.version in map(rules.etag_version, etags.split(","))
+    since = request.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        return stored.updated.replace(microsecond=0) <= parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return False
+
+
+def fhir_json(text: bytes, status: int = 200) -> Response:
+    return Response(text, status, media_type=FHIR_JSON)
+
+
+def resource(stored: Stored, *, status: int = 200) -> Response:
+    """Return a resource with its version and date."""
+    response = fhir_json(stored.text, status)
+    response.headers.update(_marks(stored))
+    return response
+
+
+def _marks(stored: Stored) -> dict[str, str]:
+    return {"ETag": f'W/"{stored.version}"', "Last-Modified": http_date(stored.updated)}
+
+
+def written(exchange: Exchange, stored: Stored) -> Response:
+    """Return the answer to a write: the resource, nothing, or an OperationOutcome, as preferred."""
+    status = 201 if stored.created else 200
+    match exchange.preference("return"):
+        case "minimal":
+            response = Response(b"", status)
+        case "OperationOutcome":
+            response = fhir_json(write(operation_outcome([])), status)
+        case _:
+            response = fhir_json(stored.text, status)
+    response.headers.update(_marks(stored))
+    response.headers["Location"] = f"{exchange.base}/{stored.rtype}/{stored.fid}/_history/{stored.version}"
+    return response

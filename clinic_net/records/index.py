@@ -1,0 +1,122 @@
+"""From search values to index rows: which hashes, ranges and folded texts a resource is found by."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from clinic_net.clinical.names import fold, tone_key
+from clinic_net.fhir.index import IndexValues
+from clinic_net.fhir.values import QuantityValue, Text, Token
+from clinic_net.records.keys import Keys, parameter_id
+
+_NAMES = frozenset({"name", "family", "given"})
+_MOST_WORDS = 8
+"""Words of a name from each of which it can be found."""
+_MOST_BYTES = 800
+"""Of a text in an index row: a row of PostgreSQL's B-tree holds 2,704 bytes, and two texts stand in one."""
+
+_COLUMNS = frozenset({"_id", "_lastUpdated"})
+"""Answered from the head row itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The index rows of one version; dates, strings and numbers as in ``model``, without ``rid``."""
+
+    tokens: frozenset[int] = frozenset()
+    dates: frozenset[tuple[int, int, int]] = frozenset()
+    strings: frozenset[tuple[int, str, str]] = frozenset()
+    numbers: frozenset[tuple[int, float, float, int, int, int]] = frozenset()
+
+
+@dataclass(slots=True)
+class _Found:
+    tokens: set[int] = field(default_factory=set)
+    dates: set[tuple[int, int, int]] = field(default_factory=set)
+    strings: set[tuple[int, str, str]] = field(default_factory=set)
+    numbers: set[tuple[int, float, float, int, int, int]] = field(default_factory=set)
+
+
+def clipped(text: str) -> str:
+    """Return as much of a text as an index row holds."""
+    encoded = text.encode()
+    return text if len(encoded) <= _MOST_BYTES else encoded[:_MOST_BYTES].decode("utf-8", "ignore")
+
+
+def double(number: Decimal | None, *, absent: float) -> float:
+    """Return a number as the index compares it; ``absent`` for an open end."""
+    return absent if number is None else float(number)
+
+
+def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
+    """Return the index rows of a resource of type ``rtype``."""
+    found = _Found()
+    for name, tokens in values.tokens.items():
+        for token in tokens:
+            found.tokens.update(_token_hashes(keys, rtype, name, token))
+    for name, tokens in values.identifiers.items():
+        for token in tokens:
+            found.tokens.update(_token_hashes(keys, rtype, f"{name}:identifier", token))
+    for name, plain in (*values.references.items(), *values.uris.items()):
+        found.tokens.update(keys.value(rtype, name, value) for value in plain)
+    for name, texts in values.strings.items():
+        found.tokens.update(keys.value(rtype, name, text.exact) for text in texts)
+        found.strings.update(_string_rows(parameter_id(rtype, name), name, texts))
+    for name, dates in values.dates.items():
+        if name in _COLUMNS:
+            continue
+        p = parameter_id(rtype, name)
+        found.dates.update((p, date.lo, date.hi) for date in dates)
+    found.numbers.update(_number_rows(rtype, values, keys))
+    found.tokens.update(keys.present(rtype, name) for name in values.names() - _COLUMNS)
+    return Rows(
+        frozenset(found.tokens), frozenset(found.dates), frozenset(found.strings), frozenset(found.numbers)
+    )
+
+
+def _token_hashes(keys: Keys, rtype: str, name: str, token: Token) -> Iterator[int]:
+    if name in _COLUMNS:
+        return
+    yield keys.token(rtype, name, None, token.code)
+    yield keys.token(rtype, name, token.system or "", token.code)
+    if token.system:
+        yield keys.token(rtype, name, token.system, None)
+
+
+def _string_rows(p: int, name: str, texts: list[Text]) -> Iterator[tuple[int, str, str]]:
+    for text in texts:
+        if text.folded:
+            yield p, clipped(text.folded), clipped(tone_key(text.exact))
+        if name in _NAMES:
+            words = text.exact.split()[:_MOST_WORDS]
+            for start in range(1, len(words)):
+                rest = " ".join(words[start:])
+                yield p, clipped(fold(rest)), clipped(tone_key(rest))
+
+
+def _number_rows(
+    rtype: str, values: IndexValues, keys: Keys
+) -> Iterator[tuple[int, float, float, int, int, int]]:
+    for name, numbers in values.numbers.items():
+        p = parameter_id(rtype, name)
+        yield from ((p, float(number), float(number), 0, 0, 0) for number in numbers)
+    for name, quantities in values.quantities.items():
+        p = parameter_id(rtype, name)
+        yield from (_quantity_row(keys, p, quantity) for quantity in quantities)
+
+
+def _quantity_row(keys: Keys, p: int, value: QuantityValue) -> tuple[int, float, float, int, int, int]:
+    return (
+        p,
+        double(value.low, absent=-math.inf),
+        double(value.high, absent=math.inf),
+        unit_hash(keys, value.system or "", value.code) if value.code else 0,
+        unit_hash(keys, value.code) if value.code else 0,
+        unit_hash(keys, value.unit) if value.unit else 0,
+    )
+
+
+def unit_hash(keys: Keys, *parts: str | None) -> int:
+    """Hash a unit by system and code, or by what it is called."""
+    return keys.of("unit", *(part or "" for part in parts))

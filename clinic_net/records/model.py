@@ -1,0 +1,151 @@
+"""Tables of the records: heads, the version log, and narrow search indexes without foreign keys.
+
+A head row is the current truth of one resource; ``records_version`` is append-only and holds every version. Index rows
+are found by ``rid``, the resource's number in order of creation. Layout and its measurements: records §6.2, §6.4.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+from clinic_net.kernel.db import Instant
+
+
+def _big(**options: Any) -> Any:
+    return Field(sa_column=Column(BigInteger, nullable=False, **options))
+
+
+def _c_text(**options: Any) -> Any:
+    """A text that is compared by its bytes, so that a prefix is a range of the index."""
+    return Field(sa_column=Column(Text(collation="C"), nullable=False, **options))
+
+
+class Resource(SQLModel, table=True):
+    """The head of one resource. ``tenant`` says who answers for it, ``patient`` whose record it is part of.
+
+    ``body`` is the received text with ``id`` and ``meta`` stamped, null once deleted. ``tokens`` are the hashes that
+    ``records_ix_token`` holds for it: an update writes only the difference.
+    """
+
+    __tablename__ = "records_resource"
+    __table_args__ = (
+        Index("uq_records_resource_identity", "rtype", "fid", unique=True),
+        Index("ix_records_resource_updated", "rtype", "updated", "rid", postgresql_where=text("not deleted")),
+        Index("ix_records_resource_newest", "rtype", "rid", postgresql_where=text("not deleted")),
+        Index("ix_records_resource_patient", "patient", "updated", postgresql_where=text("not deleted")),
+        Index("ix_records_resource_tenant", "tenant", "rtype", "rid"),
+    )
+
+    rid: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    tenant: str = Field(max_length=20)
+    rtype: str = Field(max_length=40)
+    fid: str = Field(max_length=64)
+    patient: str | None = Field(default=None, max_length=64)
+    version: int
+    updated: Instant
+    deleted: bool = False
+    author: str = Field(max_length=120)
+    tokens: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+
+
+class Version(SQLModel, table=True):
+    """One version, never changed. ``method`` is the interaction: C(reate), U(pdate), D(elete)."""
+
+    __tablename__ = "records_version"
+    __table_args__ = (
+        Index("uq_records_version_rid", "rid", "version", unique=True),
+        Index("ix_records_version_type", "rtype", "vseq"),
+    )
+
+    vseq: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    rid: int = _big()
+    version: int
+    updated: Instant
+    method: str = Field(max_length=1)
+    tenant: str = Field(max_length=20)
+    rtype: str = Field(max_length=40)
+    author: str = Field(max_length=120)
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+
+
+class TokenRow(SQLModel, table=True):
+    """Exact matches: ``h`` is a keyed 64-bit hash. In ``rid`` order, so the newest of a code stream out."""
+
+    __tablename__ = "records_ix_token"
+
+    h: int = _big(primary_key=True)
+    rid: int = _big(primary_key=True)
+
+
+class DateRow(SQLModel, table=True):
+    """Instants from ``lo`` to before ``hi``, in µs since 1970. ``p`` is the hash of type and parameter."""
+
+    __tablename__ = "records_ix_date"
+    __table_args__ = (Index("ix_records_ix_date_value", "p", "lo", "hi"),)
+
+    rid: int = _big(primary_key=True)
+    p: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    lo: int = _big(primary_key=True)
+    hi: int = _big(primary_key=True)
+
+
+class StringRow(SQLModel, table=True):
+    """Texts to search by their beginning: ``folded`` without marks, ``marked`` with its tones, in one spelling."""
+
+    __tablename__ = "records_ix_string"
+    __table_args__ = (Index("ix_records_ix_string_value", "p", "folded"),)
+
+    rid: int = _big(primary_key=True)
+    p: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    folded: str = _c_text(primary_key=True)
+    marked: str = _c_text(primary_key=True)
+
+
+class NumberRow(SQLModel, table=True):
+    """Numbers and quantities from ``lo`` to ``hi``. Hashes: ``u`` of system and code, ``c`` of code, ``n`` of unit."""
+
+    __tablename__ = "records_ix_number"
+    __table_args__ = (Index("ix_records_ix_number_value", "p", "lo", "hi"),)
+
+    rid: int = _big(primary_key=True)
+    p: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    lo: float = Field(primary_key=True)
+    hi: float = Field(primary_key=True)
+    u: int = _big(primary_key=True)
+    c: int = _big(primary_key=True)
+    n: int = _big(primary_key=True)
+
+
+class ConditionRow(SQLModel, table=True):
+    """The criteria of a conditional create, hashed. Its primary key makes two at once take turns."""
+
+    __tablename__ = "records_condition"
+
+    k: int = _big(primary_key=True)
+    at: Instant
+
+
+class IndexKey(SQLModel, table=True):
+    """The one secret key of the hashes. It lives as long as the index rows do, so it is kept beside them."""
+
+    __tablename__ = "records_index_key"
+
+    id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -1,0 +1,121 @@
+"""Bundles as text: stored bytes are put together, never written anew."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from clinic_net.fhir import parse, write
+from clinic_net.fhir.definitions import elements
+from clinic_net.fhir.search import Search
+from clinic_net.records.reading import Found, PastVersion
+from clinic_net.records.shapes import Stored, instant
+
+_SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+_METHODS = {"C": "POST", "U": "PUT", "D": "DELETE"}
+
+Link = tuple[str, str]
+"""Relation and address."""
+
+
+def address(base: str, stored: Stored) -> str:
+    return f"{base}/{stored.rtype}/{stored.fid}"
+
+
+def _bundle(kind: str, entries: Sequence[bytes], *, links: Iterable[Link], total: int | None) -> bytes:
+    head: dict[str, Any] = {"resourceType": "Bundle", "type": kind}
+    if total is not None:
+        head["total"] = total
+    found = [{"relation": relation, "url": url} for relation, url in links]
+    if found:
+        head["link"] = found
+    text = write(head)
+    return text[:-1] + b',"entry":[' + b",".join(entries) + b"]}" if entries else text
+
+
+def _entry(members: dict[str, Any], resource: bytes | None) -> bytes:
+    text = write(members)
+    if resource is None:
+        return text
+    return text[:-1] + (b"," if members else b"") + b'"resource":' + resource + b"}"
+
+
+def search_bundle(found: Found, asked: Search, *, base: str, links: Iterable[Link]) -> bytes:
+    """Return a searchset. What a lenient search left out is told by an OperationOutcome among the entries."""
+    entries = [
+        _entry({"fullUrl": address(base, stored), "search": {"mode": mode}}, shown(stored, asked))
+        for mode, group in (("match", found.entries), ("include", found.included))
+        for stored in group
+    ]
+    if asked.ignored:
+        issues = [
+            {"severity": "warning", "code": "not-supported", "diagnostics": "this parameter was ignored"}
+            for _ in asked.ignored
+        ]
+        outcome = write({"resourceType": "OperationOutcome", "issue": issues})
+        entries.append(_entry({"search": {"mode": "outcome"}}, outcome))
+    return _bundle("searchset", entries, links=links, total=found.total)
+
+
+def everything_bundle(found: Sequence[Stored], *, base: str, links: Iterable[Link]) -> bytes:
+    """Return a patient's whole record as a searchset."""
+    entries = [
+        _entry({"fullUrl": address(base, stored), "search": {"mode": "match"}}, stored.text)
+        for stored in found
+    ]
+    return _bundle("searchset", entries, links=links, total=len(entries))
+
+
+def history_bundle(found: Sequence[PastVersion], *, base: str, links: Iterable[Link]) -> bytes:
+    """Return versions as a history, newest first; a deletion has no resource."""
+    entries = []
+    for past in found:
+        stored = past.stored
+        status = {"C": "201", "U": "200", "D": "204"}[past.method]
+        url = stored.rtype if past.method == "C" else f"{stored.rtype}/{stored.fid}"
+        members = {
+            "fullUrl": address(base, stored),
+            "request": {"method": _METHODS[past.method], "url": url},
+            "response": {
+                "status": status,
+                "etag": f'W/"{stored.version}"',
+                "lastModified": instant(stored.updated),
+            },
+        }
+        entries.append(_entry(members, None if stored.deleted else stored.text))
+    return _bundle("history", entries, links=links, total=None)
+
+
+def response_bundle(kind: str, entries: Iterable[tuple[dict[str, Any], bytes | None]]) -> bytes:
+    """Return the answers to a transaction or batch, in the order of what was asked."""
+    return _bundle(f"{kind}-response", [_entry(*entry) for entry in entries], links=(), total=None)
+
+
+def shown(stored: Stored, asked: Search) -> bytes:
+    """Return the text of an entry, cut down as ``_elements`` or ``_summary`` ask."""
+    if not asked.elements and asked.summary in (None, "false", "count"):
+        return stored.text
+    table = elements(stored.rtype)
+    kept = {"resourceType", "id", "meta"}
+    kept |= {name.removesuffix("[x]") for name, element in table.items() if element.minimum}
+    if asked.elements and stored.rtype == asked.resource_type:
+        kept |= set(asked.elements)
+    elif asked.summary == "data":
+        kept |= {name.removesuffix("[x]") for name in table} - {"text"}
+    elif asked.summary == "text":
+        kept.add("text")
+    else:
+        kept |= {name.removesuffix("[x]") for name, element in table.items() if element.summary}
+    choices = tuple(name.removesuffix("[x]") for name in table if name.endswith("[x]"))
+    content = parse(stored.text)
+    cut = {name: value for name, value in content.items() if _belongs(name.removeprefix("_"), kept, choices)}
+    meta = cut["meta"]
+    cut["meta"] = {**meta, "tag": [*meta.get("tag", ()), _SUBSETTED]}
+    return write(cut)
+
+
+def _belongs(name: str, kept: set[str], choices: tuple[str, ...]) -> bool:
+    if name in kept:
+        return True
+    return any(
+        choice in kept and name.startswith(choice) and name[len(choice) : len(choice) + 1].isupper()
+        for choice in choices
+    )

@@ -1,0 +1,230 @@
+"""FHIR R4 REST at ``/fhir``. Handlers translate; every answer is FHIR JSON."""
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import JSONResponse
+
+from clinic_net.access.service import smart_configuration
+from clinic_net.fhir import UnknownResourceType, check, operation_outcome, parse, parse_search, write
+from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.errors import NotFound
+from clinic_net.kernel.http import CurrentHub
+from clinic_net.records import rules, service
+from clinic_net.records.bundles import Asking
+from clinic_net.records.capability import capability_statement
+from clinic_net.records.entries import Pairs, pairs_of
+from clinic_net.records.errors import MalformedRequest, UnknownResource, UnsupportedInteraction
+from clinic_net.records.http import (
+    Exchange,
+    Exchanging,
+    FhirRoute,
+    OwnAddress,
+    demand_format,
+    fhir_json,
+    not_changed,
+    resource,
+    written,
+)
+from clinic_net.records.render import everything_bundle, history_bundle, search_bundle
+
+router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
+_READ = ["GET", "HEAD"]
+
+
+@router.api_route("/metadata", methods=_READ)
+async def capabilities(base: OwnAddress) -> Response:
+    """Tell what this hub can do. Needs no credentials."""
+    return fhir_json(capability_statement(base))
+
+
+@router.get("/.well-known/smart-configuration")
+async def smart(hub: CurrentHub) -> Response:
+    """Tell where tokens are issued. Needs no credentials."""
+    return JSONResponse(smart_configuration(hub.settings.public_url))
+
+
+@router.post("")
+@router.post("/", include_in_schema=False)
+async def bundle(exchange: Exchanging) -> Response:
+    """Carry out a transaction or a batch."""
+    text = await exchange.body()
+    whole = exchange.preference("return") == "representation"
+    asking = Asking(exchange.caller, exchange.tenant, exchange.base, exchange.now, whole)
+    return fhir_json(await service.run_bundle(exchange.s, text, asking))
+
+
+@router.api_route("/{rtype}", methods=_READ)
+async def search(rtype: str, exchange: Exchanging) -> Response:
+    """Search a type."""
+    return await _search(exchange, rtype, exchange.request.query_params.multi_items())
+
+
+@router.post("/{rtype}/_search")
+async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
+    """Search a type, with parameters that stay out of the address."""
+    return await _search(exchange, rtype, await exchange.form())
+
+
+async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
+    exchange.demand(rtype, "s")
+    asked, cursor = exchange.asked(rtype, pairs)
+    found = await service.search(
+        exchange.s, asked, scope=exchange.scope, now=exchange.now, by=exchange.by, cursor=cursor
+    )
+    address = f"{exchange.base}/{rtype}?"
+    links = [("self", address + urlencode(asked.applied))]
+    if found.next is not None:
+        links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))
+    return fhir_json(search_bundle(found, asked, base=exchange.base, links=links))
+
+
+@router.post("/{rtype}")
+async def create(rtype: str, exchange: Exchanging) -> Response:
+    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
+    exchange.demand(rtype, "c")
+    text = await exchange.body()
+    criteria = exchange.request.headers.get("if-none-exist")
+    if criteria is not None:
+        return await _create_unless_found(exchange, rtype, text, criteria)
+    stored = await service.put(
+        exchange.s,
+        text,
+        rtype=rtype,
+        fid=None,
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: str) -> Response:
+    exchange.demand(rtype, "s")
+    stored = await service.put_unless_found(
+        exchange.s,
+        text,
+        parse_search(rtype, pairs_of(criteria), base_url=exchange.base),
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+@router.post("/{rtype}/$validate")
+async def validate(rtype: str, exchange: Exchanging) -> Response:
+    """Say what is wrong with a resource, without storing it."""
+    exchange.demand(rtype, "c")
+    content = parse(await exchange.body())
+    if content.get("resourceType") != rtype:
+        raise MalformedRequest("the resource is not of the type of the address")
+    return fhir_json(write(operation_outcome(check(content))))
+
+
+@router.api_route("/{rtype}/{fid}", methods=_READ)
+async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Read the current version."""
+    exchange.demand(rtype, "r", fid)
+    stored = await service.read(
+        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by
+    )
+    if not_changed(exchange.request, stored):
+        return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
+    return resource(stored)
+
+
+@router.put("/{rtype}/{fid}")
+async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Write the next version, or create a resource under an id of the caller's choice."""
+    exchange.demand(rtype, "u")
+    text = await exchange.body()
+    if not rules.ID.fullmatch(fid) or parse(text).get("id") != fid:
+        raise MalformedRequest("the resource's id must be the id of the address")
+    stored = await service.put(
+        exchange.s,
+        text,
+        rtype=rtype,
+        fid=fid,
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        if_match=exchange.if_match,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+@router.delete("/{rtype}/{fid}")
+async def delete(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Delete a resource; its history stays."""
+    exchange.demand(rtype, "d", fid)
+    gone = await service.delete(
+        exchange.s,
+        rtype,
+        fid,
+        scope=exchange.scope,
+        author=exchange.by,
+        now=exchange.now,
+        if_match=exchange.if_match,
+    )
+    return Response(status_code=204, headers={"ETag": f'W/"{gone.version}"'})
+
+
+@router.get("/Patient/{fid}/$everything")
+async def everything(fid: str, exchange: Exchanging) -> Response:
+    """Return a patient's whole record."""
+    exchange.demand("Patient", "r", fid)
+    found = await service.everything(
+        exchange.s, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, limit=1000
+    )
+    kept = [stored for stored in found if exchange.allows(stored.rtype)]
+    links = [("self", f"{exchange.base}/Patient/{fid}/$everything")]
+    return fhir_json(everything_bundle(kept, base=exchange.base, links=links))
+
+
+@router.get("/{rtype}/{fid}/_history")
+async def history(rtype: str, fid: str, exchange: Exchanging, _before: int | None = None) -> Response:
+    """List the versions of a resource, newest first."""
+    exchange.demand(rtype, "r", fid)
+    found = await service.history(
+        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, before=_before
+    )
+    address = f"{exchange.base}/{rtype}/{fid}/_history"
+    links = [("self", address)]
+    if found and found[-1].stored.version > 1:
+        links.append(("next", f"{address}?_before={found[-1].stored.version}"))
+    return fhir_json(history_bundle(found, base=exchange.base, links=links))
+
+
+@router.api_route("/{rtype}/{fid}/_history/{vid}", methods=_READ)
+async def vread(rtype: str, fid: str, vid: str, exchange: Exchanging) -> Response:
+    """Read one version."""
+    exchange.demand(rtype, "r", fid)
+    version = rules.etag_version(vid) if vid.isascii() and vid.isdigit() else None
+    if version is None:
+        raise UnknownResource
+    stored = await service.vread(
+        exchange.s, rtype, fid, version, scope=exchange.scope, now=exchange.now, by=exchange.by
+    )
+    return resource(stored)
+
+
+@router.api_route(
+    "/{path:path}",
+    methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+    include_in_schema=False,
+)
+async def elsewhere(path: str) -> Response:
+    """Refuse what no other address takes: an unknown type, or an interaction that is not there."""
+    rtype = path.partition("/")[0]
+    if rtype and rtype not in (*resource_types(), "metadata", ".well-known"):
+        raise UnknownResourceType("FHIR R4 has no such resource type")
+    if path.count("/") > 3:
+        raise NotFound("there is nothing at this address")
+    raise UnsupportedInteraction("this interaction is not supported here")

@@ -1,0 +1,25 @@
+"""Use cases of the records. None commits; each tells its news once; each needs a scope."""
+
+from clinic_net.records.bundles import run_bundle
+from clinic_net.records.reading import Found, PastVersion, everything, history, read, search, vread
+from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
+
+__all__ = [
+    "TOPIC",
+    "Found",
+    "News",
+    "PastVersion",
+    "Stored",
+    "delete",
+    "everything",
+    "history",
+    "instant",
+    "put",
+    "put_unless_found",
+    "read",
+    "run_bundle",
+    "search",
+    "tell",
+    "vread",
+]

@@ -1,0 +1,43 @@
+"""The records' secret key: kept in the database beside the rows it made, remembered by the process."""
+
+import secrets
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.records.keys import Keys
+from clinic_net.records.model import IndexKey
+
+_ROW = 1
+_made_by = "records.keys_made_here"
+
+_known: WeakKeyDictionary[object, Keys] = WeakKeyDictionary()
+"""By engine: a process may speak to several databases."""
+
+
+async def keys_of(s: AsyncSession) -> Keys:
+    """Return the hashes of this session's database.
+
+    The key is made by whoever needs it first; others wait for that transaction. It is remembered only once it is
+    sure to have been committed: a key that is rolled back must not make another index row.
+    """
+    engine = s.get_bind()
+    if (known := _known.get(engine)) is not None:
+        return known
+    connection = await s.connection()
+    transaction = s.sync_session.get_transaction()
+    read = select(col(IndexKey.key)).where(col(IndexKey.id) == _ROW)
+    secret = (await connection.execute(read)).scalar_one_or_none()
+    if secret is None:
+        made = {"id": _ROW, "key": secrets.token_bytes(32)}
+        ours = insert(IndexKey).values(made).on_conflict_do_nothing().returning(col(IndexKey.id))
+        if (await connection.execute(ours)).first() is not None:
+            s.info[_made_by] = transaction
+        secret = (await connection.execute(read)).scalar_one()
+    keys = Keys(bytes(secret))
+    if s.info.get(_made_by) is not transaction:
+        _known[engine] = keys
+    return keys
