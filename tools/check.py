@@ -42,7 +42,7 @@ def _checks() -> dict[str, tuple[str, ...] | None]:
         "format": (_bin("ruff"), "format", "--check", "--quiet", "."),
         "lint": (_bin("ruff"), "check", "--quiet", "."),
         "types": (_bin("mypy"),),
-        "contracts": (_bin("lint-imports"),),
+        "contracts": (_bin("lint-imports"), "--no-logo"),
         "browser-types": ("node_modules/.bin/tsc", "--project", "tsconfig.json") if modules else None,
         "translations": (sys.executable, "-m", "tools.translations", "--check"),
         "tests-pure": (*pytest, *_pure()) if _pure() else None,

@@ -33,7 +33,7 @@ def find_chromium() -> Path | None:
 def install() -> bool:
     """Install Debian's Chromium and a font. Returns False where that cannot be done."""
     apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
+    if apt is None or os.geteuid() != 0 or os.environ.get(VARIABLE):
         return False
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for title, command in (
