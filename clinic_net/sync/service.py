@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net import access, fleet, records
+from clinic_net import access, fleet
 from clinic_net.access import StationPrincipal
 from clinic_net.kernel import jobs
-from clinic_net.kernel.errors import Invalid, NotFound, PreconditionFailed, Refusal
+from clinic_net.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, Refusal
 from clinic_net.protocol.sync import (
     MAX_BODY_BYTES,
     Entry,
@@ -20,6 +20,7 @@ from clinic_net.protocol.sync import (
     Push,
     PushAnswer,
 )
+from clinic_net.records import service as records
 from clinic_net.sync import store
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.model import AppliedOp, FeedEntry, Quarantined
@@ -48,11 +49,12 @@ async def push(
         raise NotYourStation
     await store.one_at_a_time(session, request.db_epoch)
     seen = await store.answered(session, request.db_epoch, [op.op for op in request.ops])
+    news = records.News()
     results: list[OpResult] = []
     for op in request.ops:
         before = seen.get(op.op)
         if before is None:
-            before = await _apply(session, request, op, station=station, now=now)
+            before = await _apply(session, request, op, station=station, now=now, news=news)
             seen[op.op] = before
         results.append(
             OpResult(
@@ -62,11 +64,18 @@ async def push(
                 issues=tuple(OpIssue.model_validate(issue) for issue in before.issues),
             )
         )
+    await records.tell(session, news)
     return PushAnswer(batch=request.batch, results=tuple(results))
 
 
 async def _apply(
-    session: AsyncSession, request: Push, op: Op, *, station: StationPrincipal, now: datetime
+    session: AsyncSession,
+    request: Push,
+    op: Op,
+    *,
+    station: StationPrincipal,
+    now: datetime,
+    news: records.News,
 ) -> AppliedOp:
     row = AppliedOp(
         db_epoch=request.db_epoch,
@@ -79,8 +88,8 @@ async def _apply(
     )
     try:
         async with session.begin_nested():
-            row.outcome, row.version = await _store(session, request, op, station=station, now=now)
-    except PreconditionFailed:
+            row.outcome, row.version = await _store(session, request, op, station=station, now=now, news=news)
+    except (Conflict, PreconditionFailed):
         row.outcome = Outcome.CONFLICT
     except Refusal as refusal:
         row.issues = [issue.model_dump() for issue in _issues(refusal)]
@@ -100,14 +109,20 @@ async def _apply(
 
 
 async def _store(
-    session: AsyncSession, request: Push, op: Op, *, station: StationPrincipal, now: datetime
+    session: AsyncSession,
+    request: Push,
+    op: Op,
+    *,
+    station: StationPrincipal,
+    now: datetime,
+    news: records.News,
 ) -> tuple[Outcome, int]:
     """Store one operation's text; return what became of it and the version that holds it."""
     text = op.body.encode("utf-8", "surrogatepass")
     if len(text) > MAX_BODY_BYTES:
         raise Invalid("the record is larger than 1 MiB")
     base = op.base or await store.last_version_from(session, request.db_epoch, op)
-    stored = await records.service.put(
+    stored = await records.put(
         session,
         text,
         rtype=op.type,
@@ -118,6 +133,7 @@ async def _store(
         now=now,
         if_match=base,
         create_only=base is None,
+        news=news,
     )
     return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
 
@@ -162,7 +178,7 @@ async def _fill(
     session: AsyncSession, entry: FeedEntry, *, scope: access.RecordScope, now: datetime
 ) -> Entry:
     try:
-        stored = await records.service.read(session, entry.rtype, entry.fid, scope=scope, now=now)
+        stored = await records.read(session, entry.rtype, entry.fid, scope=scope, now=now)
     except NotFound:  # deleted since, or no longer this station's
         return Entry(seq=entry.seq, kind="delete", type=entry.rtype, id=entry.fid, version=entry.version)
     return Entry(

@@ -61,7 +61,7 @@ async def append(session: AsyncSession, scope: str, changes: Sequence[Change]) -
 
     The head's row is locked to the end of the transaction: call this last.
     """
-    await session.exec(insert(ScopeHead).values(scope=scope, last_seq=0).on_conflict_do_nothing())  # type: ignore[call-overload]
+    await session.exec(insert(ScopeHead).values(scope=scope, last_seq=0).on_conflict_do_nothing())
     head = (await session.exec(select(ScopeHead).where(ScopeHead.scope == scope).with_for_update())).one()
     known = select(FeedEntry.rtype, FeedEntry.fid, FeedEntry.version).where(FeedEntry.scope == scope)
     known = known.where(col(FeedEntry.fid).in_([change.fid for change in changes]))
