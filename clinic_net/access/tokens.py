@@ -15,10 +15,12 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey
 
-from clinic_net.access.errors import DeviceKeyUnusable, InvalidClient, InvalidToken
+from clinic_net.access import rules
+from clinic_net.access.errors import AssertionOutOfTime, DeviceKeyUnusable, InvalidClient, InvalidToken
 
 _TOKEN_TYPE = "at+jwt"  # noqa: S105 -- RFC 9068 §2.1: an access token, never mistaken for another JWT
 _LONGEST = 8192
+_LONGEST_JTI = 120
 _COORDINATE_LENGTH = 43
 """32 octets in base64url (RFC 7518 §6.2.1)."""
 
@@ -46,7 +48,7 @@ class Minted:
 
 @dataclass(frozen=True)
 class Assertion:
-    """A device's own claim about itself (RFC 7523), its signature checked, its times not yet."""
+    """A device's own claim about itself (RFC 7523), checked but for having been used before."""
 
     issuer: str
     jti: str
@@ -153,23 +155,37 @@ def _unchecked(assertion: str) -> dict[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
-def read_assertion(assertion: str, *, key: ECKey, audiences: list[str]) -> Assertion:
-    """Return a client assertion whose signature, issuer, subject and audience are right (RFC 7523 §3).
+def read_assertion(assertion: str, *, key: ECKey, audiences: list[str], now: datetime) -> Assertion:
+    """Return a client assertion whose signature, issuer, subject, audience and times are right (RFC 7523 §3).
 
     Raises:
-        InvalidClient: one of them is not.
+        InvalidClient: signature or claims are not.
+        AssertionOutOfTime: it has expired, lasts longer than five minutes, or comes from the future.
     """
-    registry = jwt.JWTClaimsRegistry(
+    who = jwt.JWTClaimsRegistry(
         iss={"essential": True}, sub={"essential": True}, aud={"essential": True, "values": audiences}
     )
     try:
         claims = jwt.decode(assertion, key, algorithms=["ES256"]).claims
-        registry.validate(claims)
+        who.validate({name: claims[name] for name in ("iss", "sub", "aud") if name in claims})
         issuer, jti, expires = claims["iss"], claims.get("jti"), claims.get("exp")
-        if claims["sub"] != issuer or not isinstance(jti, str) or not 0 < len(jti) <= 120:
+        if claims["sub"] != issuer or not isinstance(jti, str) or not 0 < len(jti) <= _LONGEST_JTI:
             raise InvalidClient("the client assertion needs iss and sub alike, and a jti")
         if isinstance(expires, bool) or not isinstance(expires, int | float):
             raise InvalidClient("the client assertion needs an exp")
-        return Assertion(issuer, jti, datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(expires)))
+        said = Assertion(issuer, jti, datetime.fromtimestamp(0, UTC) + timedelta(seconds=float(expires)))
     except (JoseError, ValueError, TypeError, OverflowError):
         raise InvalidClient("the client assertion's signature or claims are wrong") from None
+    _check_times(claims, said, now)
+    return said
+
+
+def _check_times(claims: dict[str, Any], said: Assertion, now: datetime) -> None:
+    leeway = int(rules.CLOCK_LEEWAY.total_seconds())
+    when = jwt.JWTClaimsRegistry(now=int(now.timestamp()), leeway=leeway, exp={"essential": True})
+    try:
+        when.validate({name: claims[name] for name in ("exp", "nbf", "iat") if name in claims})
+    except JoseError:
+        raise AssertionOutOfTime from None
+    if not rules.assertion_in_time(said.expires, now):
+        raise AssertionOutOfTime
