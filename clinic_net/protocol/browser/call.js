@@ -55,6 +55,9 @@ export class CallClient {
   #timer;
   /** @type {import("./leg.js").Measure | null} */
   #measure = null;
+  /** @type {Leg | null} */
+  #measured = null;
+  #reportDue = false;
   #framesShown = 0;
   #seen = { video: 0, audio: 0, packets: 0 };
   #troubleSince = 0;
@@ -184,7 +187,7 @@ export class CallClient {
       this.#ice = { servers: ice, at: performance.now() };
       this.#set({ role, error: null, ep: Math.max(ep, this.state.ep) });
       if (this.#leg === null) this.#set({ phase: "waiting" });
-      this.#report({ ...this.state.media });
+      this.#reportDue = true;
     } catch (error) {
       if (!(error instanceof SignalRefusal)) throw error;
       if (error.code === "session_lost") return; // the welcome that follows joins again
@@ -269,6 +272,7 @@ export class CallClient {
       this.#former = null;
       this.#troubleSince = 0;
       this.#seen = { video: 0, audio: 0, packets: performance.now() };
+      this.#reportDue = true;
       this.#set({ phase: "connected" });
       if (this.#remoteVideo && this.#remoteVideo.srcObject !== leg.remote) {
         this.#remoteVideo.srcObject = leg.remote;
@@ -298,9 +302,10 @@ export class CallClient {
     const leg = this.#leg;
     if (leg === null || this.#over) return;
     const shown = leg.connectedOnce ? leg : (this.#former ?? leg);
-    const before = this.#measure;
     const measured = await shown.measure();
     if (this.#over) return;
+    const before = shown === this.#measured ? this.#measure : null;
+    this.#measured = shown;
     const now = performance.now();
     if (measured.framesDecoded > (before?.framesDecoded ?? 0)) this.#seen.video = now;
     if (measured.audioEnergy > (before?.audioEnergy ?? 0)) this.#seen.audio = now;
@@ -309,8 +314,8 @@ export class CallClient {
     const video = this.#seen.video > 0 && now - this.#seen.video < VIDEO_FLOWS_WITHIN_MS;
     const audio = this.#seen.audio > 0 && now - this.#seen.audio < AUDIO_FLOWS_WITHIN_MS;
     const was = this.state.media;
-    if (was.video !== video || was.audio !== audio) this.#report({ flowing: video || audio, audio, video });
-    if (video || audio) this.#complaints = leg.connectedOnce && leg.connection === "connected" ? 0 : this.#complaints;
+    if (this.#reportDue || was.video !== video || was.audio !== audio) this.#report({ flowing: video || audio, audio, video });
+    if ((video || audio) && leg.connection === "connected") this.#complaints = 0;
     this.#watch(leg, now);
   }
 
@@ -329,6 +334,7 @@ export class CallClient {
 
   /** @param {{flowing: boolean, audio: boolean, video: boolean}} media */
   #report(media) {
+    this.#reportDue = false;
     this.#set({ media });
     void this.#tell("call.media", this.state.ep, media);
   }

@@ -22,6 +22,7 @@ const ACK_AFTER_S = 5;
 const STEADY_AFTER_S = 10;
 const TRY_AGAIN_LEAST_S = 2;
 const MAX_RETRIES = 8;
+const BACKOFF_MOST_S = 15;
 /** Requests that mean something only in the session they were made in. */
 const SESSION_BOUND = new Set([
   "call.join", "call.media", "ice.get", "media.offer", "media.answer", "media.cand", "media.need_offer",
@@ -34,7 +35,7 @@ const TYPE = /^[a-z_]+(\.[a-z_]+)*$/;
  * @param {() => number} rng  gives a number in [0, 1)
  */
 export function backoff(attempt, rng) {
-  return Math.max(0.05, Math.min(15, 0.5 * 2 ** Math.min(attempt, 16)) * rng());
+  return Math.max(0.05, Math.min(BACKOFF_MOST_S, 0.5 * 2 ** Math.min(attempt, 16)) * rng());
 }
 
 /** @param {unknown} value */
@@ -167,6 +168,10 @@ export class PeerHalf {
       this.hangUp = "not a message";
       return [];
     }
+    if (this.phase === "greeting" && message.t !== "welcome" && message.t !== "bye") {
+      this.hangUp = "no welcome";
+      return [];
+    }
     switch (message.t) {
       case "welcome":
         return this.#welcomed(message, now);
@@ -227,9 +232,9 @@ export class PeerHalf {
     if (id == null || pending === undefined) return [];
     const retryMs = message.t === "err" ? message.d.retry_ms : null;
     if (typeof retryMs === "number" && pending.retries < MAX_RETRIES) {
-      pending.retries += 1;
       pending.sentAt = null;
-      pending.notBefore = now + retryMs / 1000;
+      pending.notBefore = now + Math.min((retryMs / 1000) * 2 ** pending.retries, BACKOFF_MOST_S);
+      pending.retries += 1;
       return [];
     }
     this.#pending.delete(id);

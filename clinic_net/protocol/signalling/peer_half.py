@@ -38,10 +38,11 @@ from clinic_net.protocol.signalling.messages import (
     Welcome,
     decode,
 )
-from clinic_net.protocol.signalling.rates import backoff
+from clinic_net.protocol.signalling.rates import BACKOFF_MOST_S, backoff
 
 MAX_RETRIES = 8
-"""Times that a request refused with ``retry_ms`` is repeated before the refusal is handed to the caller."""
+"""Times that a request refused with ``retry_ms`` is repeated, after twice the time each time, before the refusal is
+handed to the caller."""
 
 TRY_AGAIN_LEAST_S = 2.0
 
@@ -187,6 +188,9 @@ class PeerHalf:
         except SignalError as error:
             self.hang_up = error.reason
             return []
+        if self.phase is Phase.GREETING and envelope.t not in ("welcome", "bye"):
+            self.hang_up = "no welcome"
+            return []
         match envelope.t:
             case "welcome":
                 return self._welcomed(envelope, now)
@@ -236,9 +240,9 @@ class PeerHalf:
             return []
         retry_ms = envelope.d.get("retry_ms") if envelope.t == "err" else None
         if isinstance(retry_ms, int | float) and pending.retries < MAX_RETRIES:
-            pending.retries += 1
             pending.sent_at = None
-            pending.not_before = now + retry_ms / 1000
+            pending.not_before = now + min(retry_ms / 1000 * 2**pending.retries, BACKOFF_MOST_S)
+            pending.retries += 1
             return []
         assert envelope.re is not None
         del self._pending[envelope.re]
