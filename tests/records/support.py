@@ -1,0 +1,175 @@
+"""A hub's FHIR face, callers with their scopes, and small resources."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from clinic_net.access import RecordScope
+from clinic_net.access import service as access
+from clinic_net.access.principals import Role
+from clinic_net.access.routes import router as access_routes
+from clinic_net.fhir import from_refusal
+from clinic_net.kernel.asgi import BodyTooLarge, LimitBody
+from clinic_net.kernel.errors import Refusal, TooLarge
+from clinic_net.kernel.hub import Hub
+from clinic_net.records import Stored, service
+from clinic_net.records.outcomes import status_of
+from clinic_net.records.routes import router as records_routes
+
+HUB = "http://hub.test"
+NOW = datetime(2026, 11, 22, 3, 0, 0, 123_000, tzinfo=UTC)
+SITE, OTHER_SITE, HOSPITAL = "03163-01", "03166-01", "11007"
+PASSWORD = "correct horse battery"
+PAGE = {"Origin": HUB}
+
+STATION = RecordScope(frozenset({SITE}), f"station:{SITE}", writable=True)
+OTHER_STATION = RecordScope(frozenset({OTHER_SITE}), f"station:{OTHER_SITE}", writable=True)
+EVERYWHERE = RecordScope(None, None, writable=True)
+NOWHERE = RecordScope(frozenset(), None, writable=True)
+
+
+def text(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def patient(fid: str | None = None, **more: Any) -> dict[str, Any]:
+    content: dict[str, Any] = {"resourceType": "Patient", **({"id": fid} if fid else {})}
+    return {**content, "name": [{"text": "Nguyễn Thị Hòa"}], "gender": "female", **more}
+
+
+def observation(about: str, *, code: str = "8867-4", value: float = 72, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "subject": {"reference": f"Patient/{about}"},
+        "effectiveDateTime": "2026-11-21T08:30:00+07:00",
+        "valueQuantity": {
+            "value": value,
+            "unit": "nhịp/phút",
+            "system": "http://unitsofmeasure.org",
+            "code": "/min",
+        },
+        **more,
+    }
+
+
+@dataclass
+class Records:
+    """The use cases, each in a transaction of its own, in one place's name unless said otherwise."""
+
+    hub: Hub
+    scope: RecordScope = STATION
+    tenant: str = SITE
+    now: datetime = NOW
+
+    def within(self, scope: RecordScope, tenant: str = SITE) -> "Records":
+        return Records(self.hub, scope, tenant, self.now)
+
+    def after(self, step: timedelta) -> "Records":
+        return Records(self.hub, self.scope, self.tenant, self.now + step)
+
+    async def put(self, content: dict[str, Any], **how: Any) -> Stored:
+        return await self.put_text(text(content), content["resourceType"], content.get("id"), **how)
+
+    async def put_text(self, body: bytes, rtype: str, fid: str | None = None, **how: Any) -> Stored:
+        async with self.hub.sessions() as s, s.begin():
+            return await service.put(
+                s,
+                body,
+                rtype=rtype,
+                fid=fid,
+                scope=self.scope,
+                author="user:test",
+                tenant=self.tenant,
+                now=self.now,
+                **how,
+            )
+
+    async def new_patient(self, **more: Any) -> str:
+        return (await self.put(patient(str(uuid4()), **more))).fid
+
+    async def read(self, rtype: str, fid: str) -> Stored:
+        async with self.hub.sessions() as s, s.begin():
+            return await service.read(s, rtype, fid, scope=self.scope, now=self.now)
+
+    async def delete(self, rtype: str, fid: str, **how: Any) -> Stored:
+        async with self.hub.sessions() as s, s.begin():
+            return await service.delete(
+                s, rtype, fid, scope=self.scope, author="user:test", now=self.now, **how
+            )
+
+
+def app_of(hub: Hub) -> FastAPI:
+    """The records behind what the hub's application puts around them."""
+    app = FastAPI()
+    app.state.hub = hub
+    app.add_middleware(LimitBody)
+    app.include_router(access_routes)
+    app.include_router(records_routes)
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, refusal: Refusal) -> Response:
+        return JSONResponse(from_refusal(refusal), status_of(refusal), media_type="application/fhir+json")
+
+    @app.exception_handler(BodyTooLarge)
+    async def too_large(request: Request, _: BodyTooLarge) -> Response:
+        return await refused(request, TooLarge("the body is too large"))
+
+    return app
+
+
+FHIR = {"Content-Type": "application/fhir+json"}
+
+
+@asynccontextmanager
+async def visiting(app: FastAPI, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url=HUB, headers=headers, timeout=30) as client:
+        yield client
+
+
+@asynccontextmanager
+async def client_of(hub: Hub, scope: str = "system/*.cruds") -> AsyncIterator[httpx.AsyncClient]:
+    """A system client with these SMART scopes, token in hand."""
+    async with hub.sessions() as s, s.begin():
+        client_id, secret = await access.add_client(s, name="test", scope=scope, now=hub.now())
+    async with visiting(app_of(hub)) as client:
+        form = {"grant_type": "client_credentials", "scope": scope}
+        answer = await client.post("/oauth/token", data=form, auth=(client_id, secret))
+        assert answer.status_code == 200, answer.text
+        client.headers.update({"Authorization": f"Bearer {answer.json()['access_token']}", **FHIR})
+        yield client
+
+
+@asynccontextmanager
+async def person(hub: Hub, role: Role, facility: str = HOSPITAL) -> AsyncIterator[httpx.AsyncClient]:
+    """A signed-in person of a facility."""
+    login = f"{role}-{uuid4().hex[:8]}"
+    async with hub.sessions() as s, s.begin():
+        await access.add_user(s, login=login, role=role, facility=facility, password=PASSWORD, now=hub.now())
+    async with visiting(app_of(hub), **PAGE, **FHIR) as client:
+        answer = await client.post(
+            "/access/v1/session",
+            data={"login": login, "password": PASSWORD},
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )
+        assert answer.is_success, answer.text
+        yield client
+
+
+def ids(bundle: dict[str, Any], mode: str = "match") -> list[str]:
+    return [entry["resource"]["id"] for entry in bundle.get("entry", ()) if entry["search"]["mode"] == mode]
+
+
+def codes(outcome: dict[str, Any]) -> Sequence[str]:
+    """The stable refusal codes of an OperationOutcome."""
+    return [issue["details"]["coding"][0]["code"] for issue in outcome["issue"]]
