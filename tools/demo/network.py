@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.demo.programs import BIN, Program, run, wait_for
 
 STATIONS = ("03325-01", "03163-01")
-"""Mường Phăng and its neighbour Mường Nhé's commune … two communes of Điện Biên (province 11)."""
+"""Mường Phăng and Mường Toong, two communes of Điện Biên (province 11)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,14 @@ class DemoNetwork:
         self.agents = [
             Program(
                 f"station {index + 1}",
-                [str(BIN / "station-agent"), "run", "--data", str(self.station_data(index)), "--port", str(port)],
+                [
+                    str(BIN / "station-agent"),
+                    "run",
+                    "--data",
+                    str(self.station_data(index)),
+                    "--port",
+                    str(port),
+                ],
                 folder / "logs" / f"station-{index + 1}.log",
             )
             for index, port in enumerate(station_ports)
@@ -81,9 +88,8 @@ class DemoNetwork:
         """Create the people and return their passwords by login."""
         passwords: dict[str, str] = {}
         for person in people:
-            arguments = [
-                "user", "add", person.login, "--role", person.role, "--facility", person.facility, "--name", person.name,
-            ]  # fmt: skip
+            arguments = ["user", "add", person.login, "--role", person.role]
+            arguments += ["--facility", person.facility, "--name", person.name]
             for specialty in person.specialties:
                 arguments += ["--specialty", specialty]
             passwords[person.login] = str(self.clinic_net(*arguments)["password"])
