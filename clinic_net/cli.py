@@ -172,7 +172,12 @@ async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, objec
     async with hub.sessions() as session, session.begin():
         site = await directory.site(session, arguments.site, now.date())
         code, expires = await access.issue_code(
-            session, site=site.code, by=OPERATOR, now=now, lifetime=timedelta(hours=arguments.hours)
+            session,
+            site.code,
+            by=OPERATOR,
+            now=now,
+            key=hub.settings.token_key,
+            lifetime=timedelta(hours=arguments.hours),
         )
     return {
         "code": code,
@@ -199,7 +204,8 @@ def run_triage(arguments: argparse.Namespace) -> int:
     try:
         result = triage.assess(arguments.chart, triage.read_vitals(given))
     except triage.InvalidVitals as invalid:
-        print(json.dumps({"error": "invalid-vitals", "issues": invalid.issues}, default=str), file=sys.stderr)
+        issues = [{"code": issue.code, "field": issue.field} for issue in invalid.issues]
+        print(json.dumps({"error": invalid.code, "issues": issues}), file=sys.stderr)
         return REFUSED
     print(result.model_dump_json())
     return OK

@@ -20,9 +20,9 @@ TEMPLATE = "clinic_net_template"
 
 
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServices]:
+def services() -> Iterator[EmbeddedServices]:
     """The database and Valkey of this test run."""
-    with EmbeddedServices(tmp_path_factory.mktemp("services")) as running:
+    with EmbeddedServices.throwaway() as running:
         yield running
 
 
@@ -33,7 +33,7 @@ def _address(url: str, database: str) -> str:
 def _admin(url: str, statement: str) -> None:
     address = _address(url, "postgres").replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +65,7 @@ def _create_schema(url: str) -> None:
     with psycopg.connect(
         url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True
     ) as connection:
-        connection.execute(SchemaManager.get_schema())  # type: ignore[call-overload]
+        connection.execute(SchemaManager.get_schema())
 
 
 @pytest.fixture(scope="module")

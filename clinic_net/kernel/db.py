@@ -23,7 +23,7 @@ SQLModel.metadata.naming_convention = MetaData(
 
 Sessions = async_sessionmaker[AsyncSession]
 
-Instant = Annotated[datetime, Field(sa_type=_DateTime(timezone=True))]  # type: ignore[call-overload]
+Instant = Annotated[datetime, Field(sa_type=_DateTime(timezone=True))]
 """An aware instant, stored as ``timestamptz``."""
 
 
