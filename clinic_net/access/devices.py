@@ -136,7 +136,7 @@ async def _register(
         status="active",
         jwk={name: jwk[name] for name in ("kty", "crv", "x", "y")},
         thumbprint=tokens.public_key(jwk).thumbprint(),
-        agent=enrolment.agent,
+        agent=rules.printable(enrolment.agent, 40),
         enrolled_at=now,
     )
     session.add(device)

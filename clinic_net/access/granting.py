@@ -86,7 +86,7 @@ async def grant_to_client(
         InvalidClient: unknown, disabled or wrong secret, alike.
         InvalidScope: malformed, or nothing of it can be granted.
     """
-    client = await store.client(session, client_id)
+    client = await store.client(session, client_id) if client_id.isprintable() else None
     expected = client.secret if client is not None else bytes(32)
     right = hmac.compare_digest(expected, digest(secret))
     if client is None or client.disabled_at is not None or not right:

@@ -34,7 +34,7 @@ def issuer_of(settings: HubSettings) -> service.Issuer:
 
 def remote_address(connection: HTTPConnection) -> str:
     """Return where the connection comes from, as the server in front reports it."""
-    return connection.client.host if connection.client is not None else "unknown"
+    return connection.client.host[:60] if connection.client is not None else "unknown"
 
 
 def comes_from_here(connection: HTTPConnection, public_url: str) -> bool:

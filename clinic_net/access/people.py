@@ -162,6 +162,7 @@ async def _open_session(
         raise WrongCredentials
     if credentials.former:
         await store.end_session(session, digest(credentials.former), now)
+    await store.purge_sessions(session, user.id, now)
     token = secrets.token_urlsafe(32)
     row = Session(token=digest(token), user_id=user.id, created_at=now, expires_at=now + lifetime)
     session.add(row)

@@ -53,6 +53,11 @@ def normal_login(typed: str) -> str | None:
     return login if _LOGIN.fullmatch(login) else None
 
 
+def printable(text: str, longest: int) -> str:
+    """Return a program's own words, as far as a database and a log can hold them."""
+    return "".join(letter for letter in text if letter.isprintable())[:longest]
+
+
 def assertion_in_time(expires: datetime, now: datetime) -> bool:
     """Whether a client assertion's ``exp`` is in the future, but not by more than five minutes."""
     return now - CLOCK_LEEWAY < expires <= now + ASSERTION_LASTS_AT_MOST + CLOCK_LEEWAY

@@ -22,6 +22,7 @@ from clinic_net.access.model import (
 )
 
 _ATTEMPTS_KEPT = timedelta(hours=24)
+_SESSIONS_KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,13 @@ async def end_sessions_of(session: AsyncSession, user_id: UUID, now: datetime) -
         update(Session)
         .where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
         .values(ended_at=now)
+    )
+
+
+async def purge_sessions(session: AsyncSession, user_id: UUID, now: datetime) -> None:
+    """Forget a person's sessions that ended long ago; the audit trail remembers them."""
+    await session.exec(
+        delete(Session).where(col(Session.user_id) == user_id, col(Session.expires_at) < now - _SESSIONS_KEPT)
     )
 
 

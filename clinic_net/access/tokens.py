@@ -169,7 +169,12 @@ def read_assertion(assertion: str, *, key: ECKey, audiences: list[str], now: dat
         claims = jwt.decode(assertion, key, algorithms=["ES256"]).claims
         who.validate({name: claims[name] for name in ("iss", "sub", "aud") if name in claims})
         issuer, jti, expires = claims["iss"], claims.get("jti"), claims.get("exp")
-        if claims["sub"] != issuer or not isinstance(jti, str) or not 0 < len(jti) <= _LONGEST_JTI:
+        if (
+            claims["sub"] != issuer
+            or not isinstance(jti, str)
+            or not 0 < len(jti) <= _LONGEST_JTI
+            or not jti.isprintable()
+        ):
             raise InvalidClient("the client assertion needs iss and sub alike, and a jti")
         if isinstance(expires, bool) or not isinstance(expires, int | float):
             raise InvalidClient("the client assertion needs an exp")

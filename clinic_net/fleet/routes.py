@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel
 from starlette.requests import Request
 
@@ -18,6 +18,8 @@ from clinic_net.protocol.sync import Enrol, Enrolled
 
 router = APIRouter(prefix="/fleet/v1")
 
+SiteCode = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,20}$")]
+PlaceCode = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z]{1,5}$")]
 Operator = Annotated[UserPrincipal, Depends(require(Role.OPERATOR))]
 
 
@@ -55,7 +57,7 @@ async def issue_code(
 
 
 @router.post("/stations/{site}/revoke")
-async def revoke(site: str, operator: Operator, session: UnitOfWork, now: Now) -> Revoked:
+async def revoke(site: SiteCode, operator: Operator, session: UnitOfWork, now: Now) -> Revoked:
     """Revoke a site's device: its tokens stop at once, its sockets within seconds."""
     device = await access.revoke_device(session, site=site, by=operator.address, now=now)
     return Revoked(device=device.id, site=device.site)
@@ -63,7 +65,7 @@ async def revoke(site: str, operator: Operator, session: UnitOfWork, now: Now) -
 
 @router.get("/stations")
 async def stations(
-    _: Operator, session: UnitOfWork, province: str | None = None, facility: str | None = None
+    _: Operator, session: UnitOfWork, province: PlaceCode = None, facility: PlaceCode = None
 ) -> list[StationState]:
     """List the stations that were ever in contact, the longest silent first."""
     return list(await service.stations(session, province=province, facility=facility))

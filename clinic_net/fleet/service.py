@@ -1,7 +1,7 @@
 """Use cases of the fleet: enrol a station, take its report, list the stations."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,6 +13,9 @@ from clinic_net.fleet import store
 from clinic_net.fleet.model import StationReport
 from clinic_net.kernel.db import Sessions
 from clinic_net.protocol.sync import Enrol, Enrolled, Lane, Report
+
+_MOST = 2**31 - 1
+"""What a column of counts holds."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,22 @@ async def report(session: AsyncSession, site: str, said: Report, now: datetime) 
             name=name,
             facility_code=facility,
             province_code=province,
-            agent=said.agent[:40],
-            waiting={lane: max(0, count) for lane, count in said.waiting.items() if lane in lanes},
-            refused=max(0, said.refused),
-            oldest_waiting_at=said.oldest_waiting_at,
+            agent="".join(letter for letter in said.agent if letter.isprintable())[:40],
+            waiting={lane: _count(count) for lane, count in said.waiting.items() if lane in lanes},
+            refused=_count(said.refused),
+            oldest_waiting_at=_aware(said.oldest_waiting_at),
             last_contact_at=now,
         ),
     )
+
+
+def _count(said: int) -> int:
+    return min(max(0, said), _MOST)
+
+
+def _aware(said: datetime | None) -> datetime | None:
+    """Return an instant; a station that leaves the offset out means UTC, as everywhere on the wire."""
+    return said.replace(tzinfo=UTC) if said is not None and said.tzinfo is None else said
 
 
 async def _place(session: AsyncSession, site: str, now: datetime) -> tuple[str, str, str]:

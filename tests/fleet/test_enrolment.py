@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from clinic_net.audit.model import AuditEvent
 from clinic_net.directory.errors import UnknownSite
 from clinic_net.fleet import service
 from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.jobs import on
 from clinic_net.protocol.sync import Enrolled, Report
 from tests.access.support import (
     NOW,
@@ -275,3 +277,36 @@ async def test_a_site_that_the_directory_has_closed_is_still_heard(hub: Hub) -> 
         await service.report(session, "00001-01", Report(agent="0.1.0"), NOW)
         assert await service.last_contact(session, "00001-01") == NOW
         assert await service.last_contact(session, "00002-01") is None
+
+
+async def test_odd_reports_of_a_sick_station_are_taken_as_far_as_they_make_sense(hub: Hub) -> None:
+    said = Report(agent="0.1\x00.0" + "x" * 99, waiting={"0": -5, "1": 10**12}, refused=10**12)
+    said = said.model_copy(update={"oldest_waiting_at": NOW.replace(tzinfo=None)})
+    async with hub.sessions() as session, session.begin():
+        await service.report(session, "00003-01", said, NOW)
+        state = next(state for state in await service.stations(session) if state.site == "00003-01")
+
+    assert state.agent.startswith("0.1.0xxx")
+    assert state.waiting == {"0": 0, "1": 2**31 - 1}
+    assert state.oldest_waiting_at == NOW
+
+
+@on("credential.revoked")
+async def remember(hub: object, payload: dict[str, Any]) -> None:
+    revoked.append(payload)
+
+
+revoked: list[dict[str, Any]] = []
+
+
+async def test_a_revocation_is_announced_with_the_device_so_that_its_successor_keeps_its_socket(
+    hub: Hub, web: httpx.AsyncClient
+) -> None:
+    former = Device.fresh()
+    await former.enrol(web, await code_for(hub, OTHER_SITE))
+    await hub.jobs.run_pending()
+    revoked.clear()
+    await Device.fresh().enrol(web, await code_for(hub, OTHER_SITE))
+    await hub.jobs.run_pending()
+
+    assert revoked == [{"address": f"station:{OTHER_SITE}", "device": former.id}]
