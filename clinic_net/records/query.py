@@ -166,16 +166,18 @@ _Row = type[DateRow] | type[StringRow] | type[NumberRow]
 
 
 def _has_token(hashes: list[int]) -> Condition:
-    return exists().where(col(TokenRow.rid) == col(Resource.rid), col(TokenRow.h).in_(hashes))
+    found = exists().where(col(TokenRow.rid) == col(Resource.rid), col(TokenRow.h).in_(hashes))
+    return found.correlate(Resource)
 
 
 def _has(table: _Row, p: int, condition: Condition) -> Condition:
-    return exists().where(col(table.rid) == col(Resource.rid), col(table.p) == p, condition)
+    found = exists().where(col(table.rid) == col(Resource.rid), col(table.p) == p, condition)
+    return found.correlate(Resource)
 
 
 def _value(table: _Row, p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
-    inner = select(picked).where(col(table.rid) == col(Resource.rid), col(table.p) == p).scalar_subquery()
-    return func.coalesce(inner, last)
+    inner = select(picked).where(col(table.rid) == col(Resource.rid), col(table.p) == p).correlate(Resource)
+    return func.coalesce(inner.scalar_subquery(), last)
 
 
 def _prefix(column: Any, text: str) -> Condition:
