@@ -36,7 +36,9 @@ async def sign_in_form(request: Request) -> Response:
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, login: Annotated[str, Form()], password: Annotated[str, Form()]) -> Response:
+async def sign_in(
+    request: Request, login: Annotated[str, Form()], password: Annotated[str, Form()]
+) -> Response:
     response = RedirectResponse("/", 303)
     try:
         await access.sign_in(request, response, login, password)

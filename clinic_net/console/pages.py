@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 
 from clinic_net.access.principals import UserPrincipal
-from clinic_net.console import i18n
+from clinic_net.console import i18n, words
 from clinic_net.kernel.errors import Refusal, Unauthenticated
 
 _HERE = Path(__file__).parent
@@ -26,9 +26,8 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters.update(
-        local_time=i18n.local_time, clock_time=i18n.clock_time, duration=i18n.duration
-    )
+    environment.filters.update(local_time=i18n.local_time, clock_time=i18n.clock_time, duration=i18n.duration)
+    environment.filters.update(words.filters(language, i18n.translations(language).gettext))
     environment.globals.update(language=language, languages=i18n.LANGUAGES)
     return environment
 
