@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from clinic_net.access import service as access
-from clinic_net.access.http import remote_address, require
+from clinic_net.access.http import issuer_of, remote_address, require
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.fleet import service
 from clinic_net.fleet.service import StationState
@@ -41,7 +41,7 @@ class Revoked(BaseModel):
 async def enrol(body: Enrol, request: Request, hub: CurrentHub, now: Now) -> Enrolled:
     """Exchange a one-time code for a registered key."""
     return await service.enrol(
-        hub.sessions, body, remote=remote_address(request), key=hub.settings.token_key, now=now
+        hub.sessions, body, remote=remote_address(request), issuer=issuer_of(hub.settings), now=now
     )
 
 

@@ -34,7 +34,7 @@ class StationState:
 
 
 async def enrol(
-    sessions: Sessions, request: Enrol, *, remote: str, key: SecretStr, now: datetime
+    sessions: Sessions, request: Enrol, *, remote: str, issuer: access.Issuer, now: datetime
 ) -> Enrolled:
     """Register the device that holds this code and key, and tell it where it is.
 
@@ -48,7 +48,7 @@ async def enrol(
 
     async def register(session: AsyncSession) -> Enrolled:
         wanted = access.Enrolment(request.code, request.jwk, request.proof, request.agent)
-        device = await access.enrol(session, wanted, key=key, now=now)
+        device = await access.enrol(session, wanted, key=issuer.key, now=now)
         site = await directory.site(session, device.site, now.date())
         facility = await directory.facility(session, site.facility_code)
         await report(session, site.code, Report(agent=request.agent), now)
@@ -61,9 +61,10 @@ async def enrol(
             commune=site.commune_code,
             province=site.province_code,
             token_endpoint=access.TOKEN_PATH,
+            audience=issuer.url + access.TOKEN_PATH,
         )
 
-    return await access.attempted(sessions, access.trying_to_enrol(prefix, remote, key), register, now=now)
+    return await access.attempted(sessions, access.trying_to_enrol(prefix, remote, issuer.key), register, now=now)
 
 
 async def report(session: AsyncSession, site: str, said: Report, now: datetime) -> None:

@@ -134,3 +134,6 @@ class Enrolled(_Message):
     province: str
     token_endpoint: str
     """Path of the token endpoint on the same hub."""
+    audience: str
+    """What the station's assertions name as ``aud``: the token endpoint as the hub knows itself, which need not
+    be how the station reaches it."""
