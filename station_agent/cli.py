@@ -1,0 +1,95 @@
+"""``station-agent``: enrol this computer, run the station, ask how it is."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import uvicorn
+
+from station_agent import __version__, clock
+from station_agent.agent import Agent, Options, status
+from station_agent.enrolment import enrol
+from station_agent.errors import AlreadyRunning, EnrolmentRefused, HubUnreachable, NotEnrolled, StationRefusal
+from station_agent.logs import log_to
+from station_agent.web.app import create_app
+
+OK, NEEDS_ATTENTION, REFUSED, UNREACHABLE, NOT_ENROLLED, ALREADY_RUNNING = 0, 1, 3, 4, 5, 6
+"""Exit codes. Monitoring reads these; argparse itself exits with 2."""
+
+EXIT_CODES: dict[type[StationRefusal], int] = {
+    EnrolmentRefused: REFUSED,
+    HubUnreachable: UNREACHABLE,
+    NotEnrolled: NOT_ENROLLED,
+    AlreadyRunning: ALREADY_RUNNING,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options, sys.stdout))
+    except StationRefusal as refusal:
+        print(f"station-agent: {refusal.message} [{refusal.code}]", file=sys.stderr)
+        return EXIT_CODES.get(type(refusal), NEEDS_ATTENTION)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="station-agent", description="The agent of a commune health station."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser(
+        "enrol", help="make this computer the station's, with the operator's one-time code"
+    )
+    command.add_argument("--hub", required=True, metavar="URL", help="the hub's address")
+    command.add_argument("--code", required=True, help="the one-time code")
+    command.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="where the station keeps its records"
+    )
+    command.set_defaults(command=_enrol)
+    command = commands.add_parser("run", help="serve the nurse's pages and keep the link to the hub")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.add_argument("--port", type=int, default=8090)
+    command.add_argument(
+        "--via", metavar="URL", help="reach the hub through this address instead of the enrolled one"
+    )
+    command.set_defaults(command=_run)
+    command = commands.add_parser(
+        "status", help="how the station is, as JSON; exits with 1 if something needs a person"
+    )
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_status)
+    return parser
+
+
+def _enrol(options: argparse.Namespace, out: TextIO) -> int:
+    enrolled = enrol(options.data, hub=options.hub, code=options.code.strip(), now=clock.now())
+    print(f"enrolled: {enrolled.name} ({enrolled.station}), {enrolled.facility_name}", file=out)
+    print(f"next: station-agent run --data {options.data}", file=out)
+    return OK
+
+
+def _status(options: argparse.Namespace, out: TextIO) -> int:
+    found = status(options.data)
+    print(json.dumps(found, ensure_ascii=False, indent=2), file=out)
+    return NEEDS_ATTENTION if found["refused"] or found["link"] in ("revoked", "outdated") else OK
+
+
+def _run(options: argparse.Namespace, out: TextIO) -> int:
+    log_to(sys.stderr)
+    agent = Agent(Options(options.data, port=options.port, via=options.via))
+    print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
+    uvicorn.run(
+        create_app(agent), host=agent.options.host, port=options.port, log_config=None, access_log=False,
+        ws="websockets-sansio", ws_per_message_deflate=False, timeout_graceful_shutdown=3, server_header=False,
+    )  # fmt: skip
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,241 @@
+"""What waits for the hub. An operation is made in the transaction that stores the record, and numbered there.
+
+``leg`` is where it is: waiting → sent (no answer yet) → applied, conflict or quarantined; superseded when a later
+version of the same record was taken instead of a refused one.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from clinic_net.protocol.sync import Lane, Op, OpResult, Outcome
+from station_agent.store.database import Tx
+
+UNSENT = "('waiting', 'sent')"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An operation before it has its number."""
+
+    tx: int
+    lane: Lane
+    rtype: str
+    id: str
+    base: int | None
+    at: str
+    by: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An operation as the page of what waits shows it."""
+
+    op: int
+    lane: int
+    rtype: str
+    id: str
+    at: str
+    leg: str
+    attempts: int
+    issues: tuple[dict[str, str], ...]
+    patient: str | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much waits: a lane, refused, in conflict; when the oldest waiting one was made."""
+
+    waiting: dict[int, int]
+    refused: int
+    conflicts: int
+    oldest: str | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.waiting.values())
+
+
+def queue(tx: Tx, draft: Draft) -> int:
+    """Append an operation and return its number. An earlier one of the same record never stays behind it."""
+    made = tx.execute(
+        "insert into outbox (tx, lane, kind, rtype, id, base, at, by, text) values (?, ?, 'put', ?, ?, ?, ?, ?, ?)",
+        (draft.tx, int(draft.lane), draft.rtype, draft.id, draft.base, draft.at, draft.by, draft.text),
+    )
+    promote(tx, [(draft.rtype, draft.id)], draft.lane)
+    return int(made.lastrowid or 0)
+
+
+def promote(tx: Tx, records: Iterable[tuple[str, str]], lane: Lane) -> int:
+    """Move the unsent operations of some records into a faster lane; their order stays. Return how many moved."""
+    moved = 0
+    for rtype, rid in records:
+        moved += tx.execute(
+            f"update outbox set lane = ?1 where rtype = ?2 and id = ?3 and lane > ?1 and leg in {UNSENT}",  # noqa: S608
+            (int(lane), rtype, rid),
+        ).rowcount
+    return moved
+
+
+def next_batch(tx: Tx, *, max_ops: int, max_bytes: int) -> tuple[Lane, tuple[Op, ...]] | None:
+    """Return the fastest lane that has something, and its next operations in order; None when nothing waits.
+
+    At least one operation, then as many as fit; one per record, because the next needs the version the hub will give.
+    """
+    rows = tx.execute(
+        f"select * from outbox where leg in {UNSENT} order by lane, op limit ?",  # noqa: S608 a constant
+        (max_ops,),
+    ).fetchall()
+    if not rows:
+        return None
+    lane, size, seen, ops = rows[0]["lane"], 0, set[tuple[str, str]](), list[Op]()
+    for row in rows:
+        size += len(row["text"].encode())
+        if row["lane"] != lane or (ops and size > max_bytes):
+            break
+        if (row["rtype"], row["id"]) not in seen:
+            seen.add((row["rtype"], row["id"]))
+            ops.append(_op(row))
+    return Lane(lane), tuple(ops)
+
+
+def _op(row: Any) -> Op:
+    return Op(
+        op=row["op"], type=row["rtype"], id=row["id"], base=row["base"],
+        at=datetime.fromisoformat(row["at"]), by=row["by"], body=row["text"],
+    )  # fmt: skip
+
+
+def mark_sent(tx: Tx, ops: Sequence[int]) -> None:
+    """Note that these leave now: from here on the hub may have them."""
+    tx.executemany(
+        "update outbox set leg = 'sent', attempts = attempts + 1 where op = ?", [(op,) for op in ops]
+    )
+
+
+def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
+    """Take the hub's word on each operation, in one transaction. Answers to what is no longer unsent are ignored."""
+    for result in results:
+        row = tx.execute(
+            f"select rtype, id from outbox where op = ? and leg in {UNSENT}",  # noqa: S608 a constant
+            (result.op,),
+        ).fetchone()
+        if row is not None:
+            _take(tx, result, (row["rtype"], row["id"]), now)
+
+
+def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
+    if result.outcome in (Outcome.APPLIED, Outcome.DUPLICATE):
+        _applied(tx, result, record, now)
+        return
+    leg, state = (
+        ("conflict", "conflict") if result.outcome is Outcome.CONFLICT else ("quarantined", "refused")
+    )
+    issues = json.dumps([issue.model_dump() for issue in result.issues])
+    tx.execute(
+        "update outbox set leg = ?, issues = ?, answered_at = ? where op = ?",
+        (leg, issues, now.isoformat(), result.op),
+    )
+    tx.execute("update resource set state = ? where rtype = ? and id = ?", (state, *record))
+
+
+def _applied(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
+    tx.execute(
+        "update outbox set leg = 'applied', text = '', issues = null, answered_at = ? where op = ?",
+        (now.isoformat(), result.op),
+    )
+    tx.execute(
+        """update outbox set leg = 'superseded'
+           where rtype = ? and id = ? and op < ? and leg in ('conflict', 'quarantined')""",
+        (*record, result.op),
+    )
+    # The next change of the same record was made from what the hub now holds.
+    tx.execute(
+        "update outbox set base = ? where rtype = ? and id = ? and op > ? and leg = 'waiting'",
+        (result.version, *record, result.op),
+    )
+    more = tx.execute(
+        f"select 1 from outbox where rtype = ? and id = ? and leg in {UNSENT}",  # noqa: S608 a constant
+        record,
+    ).fetchone()
+    tx.execute(
+        """update resource set hub_version = max(ifnull(hub_version, 0), ifnull(?, 0)), state = ?
+           where rtype = ? and id = ?""",
+        (result.version, "local" if more else "synced", *record),
+    )
+
+
+def unsettled(tx: Tx, rtype: str, rid: str) -> bool:
+    """Whether the station has said something about a record that the hub has not taken."""
+    row = tx.execute(
+        "select 1 from outbox where rtype = ? and id = ? and leg in ('waiting', 'sent', 'conflict', 'quarantined')",
+        (rtype, rid),
+    ).fetchone()
+    return row is not None
+
+
+def counts(tx: Tx) -> Counts:
+    """Count what waits and what was refused."""
+    waiting = {int(lane): 0 for lane in Lane}
+    for row in tx.execute(f"select lane, count(*) from outbox where leg in {UNSENT} group by lane"):  # noqa: S608
+        waiting[row[0]] = row[1]
+    legs = dict(
+        tx.execute(
+            "select leg, count(*) from outbox where leg in ('conflict', 'quarantined') group by leg"
+        ).fetchall()
+    )
+    oldest = tx.execute(f"select min(at) from outbox where leg in {UNSENT}").fetchone()[0]  # noqa: S608 a constant
+    return Counts(waiting, legs.get("quarantined", 0), legs.get("conflict", 0), oldest)
+
+
+def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
+    """Return what was refused or clashes, then what waits, in the order it will leave."""
+    rows = tx.execute(
+        """select o.*, r.patient from outbox o left join resource r using (rtype, id)
+           where leg in ('waiting', 'sent', 'conflict', 'quarantined')
+           order by leg in ('waiting', 'sent'), lane, op limit ?""",
+        (limit,),
+    )
+    return [_waiting(row) for row in rows]
+
+
+def get(tx: Tx, op: int) -> Waiting | None:
+    """Return one operation, or None."""
+    row = tx.execute(
+        "select o.*, r.patient from outbox o left join resource r using (rtype, id) where op = ?", (op,)
+    ).fetchone()
+    return None if row is None else _waiting(row)
+
+
+def refusal_of(tx: Tx, rtype: str, rid: str) -> tuple[dict[str, str], ...] | None:
+    """Return why the hub refused the newest operation of a record, or None if it did not."""
+    row = tx.execute(
+        "select leg, issues from outbox where rtype = ? and id = ? order by op desc limit 1", (rtype, rid)
+    ).fetchone()
+    if row is None or row["leg"] != "quarantined":
+        return None
+    return tuple(json.loads(row["issues"] or "[]"))
+
+
+def _waiting(row: Any) -> Waiting:
+    return Waiting(
+        op=row["op"], lane=row["lane"], rtype=row["rtype"], id=row["id"], at=row["at"], leg=row["leg"],
+        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["patient"],
+    )  # fmt: skip
+
+
+def settle(tx: Tx, op: int) -> None:
+    """Close a refused or clashing operation that a person has dealt with."""
+    tx.execute(
+        "update outbox set leg = 'superseded' where op = ? and leg in ('conflict', 'quarantined')", (op,)
+    )
+
+
+def prune(tx: Tx, before: datetime) -> int:
+    """Forget operations that the hub took before an instant. Return how many."""
+    return tx.execute(
+        "delete from outbox where leg in ('applied', 'superseded') and answered_at < ?", (before.isoformat(),)
+    ).rowcount

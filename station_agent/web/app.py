@@ -1,0 +1,71 @@
+"""The station's web program: pages, their socket, and the browser's libraries."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+import clinic_net.protocol
+from station_agent.agent import Agent
+from station_agent.errors import UnknownRecord
+from station_agent.relay.endpoint import Endpoint
+from station_agent.web.guard import Guard, from_own_page
+from station_agent.web.pages import cases, home, patients, status, visits, waiting
+from station_agent.web.render import HERE, page
+
+BROWSER = Path(clinic_net.protocol.__path__[0]) / "browser"
+
+
+def create_app(agent: Agent, *, with_link: bool = True) -> Starlette:
+    """Build the program around an agent; ``with_link`` False serves the pages and leaves the hub alone."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        if with_link:
+            await agent.link_up()
+        try:
+            yield
+        finally:
+            if with_link:
+                await agent.link_down()
+            agent.close()
+
+    app = Starlette(
+        routes=_routes(agent),
+        lifespan=lifespan,
+        middleware=[Middleware(Guard)],
+        exception_handlers={UnknownRecord: _not_here, 404: _not_here},
+    )
+    app.state.agent = agent
+    return app
+
+
+def _routes(agent: Agent) -> list[BaseRoute]:
+    return [
+        *home.routes,
+        *status.routes,
+        *patients.routes,
+        *visits.routes,
+        *cases.routes,
+        *waiting.routes,
+        WebSocketRoute(
+            "/signal", Endpoint(agent.relay, trusted=lambda socket: from_own_page(socket.headers))
+        ),
+        Mount("/browser", StaticFiles(directory=BROWSER)),
+        Mount("/static", StaticFiles(directory=HERE / "static")),
+        Route("/healthz", _alive),
+    ]
+
+
+async def _alive(_: Request) -> Response:
+    return Response("ok\n", media_type="text/plain")
+
+
+async def _not_here(request: Request, _: Exception) -> Response:
+    return page(request, "not_here.html", status=404)
