@@ -68,7 +68,7 @@ def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[Hu
         return
     folder = _data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA"))  # noqa: TID251 -- as above
     try:
-        with EmbeddedServices(folder) as services:
+        with EmbeddedServices(folder) as services, services.watched():
             migrate(services.database_url)
             if arguments.command == "serve":
                 remembered = _remembered()
@@ -111,7 +111,7 @@ def serve(arguments: argparse.Namespace) -> int:
             ws_ping_timeout=40,
             timeout_graceful_shutdown=10,
             proxy_headers=True,
-            forwarded_allow_ips="127.0.0.1",
+            forwarded_allow_ips=arguments.trusted_proxy or ["127.0.0.1"],
         )
     return OK
 
@@ -257,6 +257,13 @@ def parser() -> argparse.ArgumentParser:
     made = add(commands, "serve", serve)
     made.add_argument("--host", default="127.0.0.1")
     made.add_argument("--port", type=int, default=8080)
+    made.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="whose X-Forwarded-* headers are believed: an address or a network; may be given several times",
+    )
     made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)

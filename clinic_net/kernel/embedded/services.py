@@ -19,12 +19,14 @@ from clinic_net.kernel.embedded.keys import EmbeddedKeys
 from clinic_net.kernel.embedded.lease import Lease
 from clinic_net.kernel.embedded.postgres import Postgres
 from clinic_net.kernel.embedded.valkey import Valkey
+from clinic_net.kernel.embedded.watch import Watch
 
 log = structlog.get_logger()
 
 _STARTED = "embedded_services_started"
 _ADOPTED = "embedded_services_adopted"
 _STOPPED = "embedded_services_stopped"
+_BACK = "embedded_services_back"
 
 _LONGEST_SOCKET_PATH = 107
 """Linux ``unix(7)``: 108 bytes with the final zero. macOS has four fewer."""
@@ -40,6 +42,8 @@ class EmbeddedServices:
 
         with EmbeddedServices(Path("data")) as services:
             settings = HubSettings(**services.settings)
+            with services.watched():
+                ...
 
     The first process starts the servers, the last one to leave stops them; a process that is killed leaves
     servers that the next one adopts. ``durable=False`` is for data that may be lost with the machine (tests):
@@ -109,6 +113,20 @@ class EmbeddedServices:
         with self._lease.turn():
             self._leave()
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Bring back, within about a second and at the same address, whichever server dies meanwhile.
+
+        For programs that run for long. Several processes may watch the same servers: who is first starts them.
+        A server that hangs is left alone: it may be recovering, and readiness tells of it.
+        """
+        watch = Watch(well=self._live, repair=self._bring_back)
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.stop()
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -136,6 +154,9 @@ class EmbeddedServices:
         database = Postgres(self._data / "postgres", sockets, self._keys, account)
         redis = Valkey(self._data / "valkey", sockets, self._keys, account)
         self._servers = (database, redis)
+        return self._ensure_running(database, redis, alone=alone)
+
+    def _ensure_running(self, database: Postgres, redis: Valkey, *, alone: bool) -> bool:
         running = database.running()
         if not running:
             if not alone and not self._lease.sees_the_others():
@@ -146,6 +167,23 @@ class EmbeddedServices:
         if not redis.running():
             redis.start()
         return not running
+
+    def _live(self) -> bool:
+        """Return whether both processes live, as far as this process can see them."""
+        assert self._servers is not None, "not started"
+        return not self._lease.sees_the_others() or all(server.lives() for server in self._servers)
+
+    def _bring_back(self) -> None:
+        """Start what died. The turn may have to be waited for: then another process does just that."""
+        assert self._servers is not None, "not started"
+        began = clock.monotonic()
+        with self._lease.turn():
+            if self._live():
+                return
+            if not self._servers[0].made():
+                raise DataFolderUnusable(f"the database of {self._data} has been moved or deleted")
+            self._ensure_running(*self._servers, alone=False)
+        log.warning(_BACK, seconds=round(clock.monotonic() - began, 3))
 
     def _leave(self) -> None:
         servers, self._servers, self._keys = self._servers, None, None

@@ -57,6 +57,10 @@ class Valkey:
         """Address of the server for redis-py."""
         return f"unix://:{self._password}@{quote(str(self._socket))}"
 
+    def lives(self) -> bool:
+        """Return whether the server's process lives, without asking it anything; needs no turn."""
+        return self._process.pid() is not None
+
     def running(self) -> bool:
         """Return whether the server runs and answers to our password."""
         client = Redis(
