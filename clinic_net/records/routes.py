@@ -189,11 +189,12 @@ async def everything(fid: str, exchange: Exchanging) -> Response:
 
 
 @router.get("/{rtype}/{fid}/_history")
-async def history(rtype: str, fid: str, exchange: Exchanging, _before: int | None = None) -> Response:
+async def history(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """List the versions of a resource, newest first."""
     exchange.demand(rtype, "r", fid)
+    before = exchange.before
     found = await service.history(
-        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, before=_before
+        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, before=before
     )
     address = f"{exchange.base}/{rtype}/{fid}/_history"
     links = [("self", address)]

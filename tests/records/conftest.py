@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clinic_net.kernel.hub import Hub
-from tests.records.support import Records, client_of
+from tests.records.support import Records, client_of, open_hospitals
 
 
 @pytest.fixture
@@ -18,3 +18,8 @@ def records(hub: Hub) -> Records:
 async def fhir(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(hub) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+async def hospitals(hub: Hub) -> None:
+    await open_hospitals(hub)

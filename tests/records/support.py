@@ -4,21 +4,24 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from clinic_net.access import RecordScope
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.access.routes import router as access_routes
+from clinic_net.directory import store as directory
+from clinic_net.directory.model import Facility
 from clinic_net.fhir import from_refusal
 from clinic_net.kernel.asgi import BodyTooLarge, LimitBody
-from clinic_net.kernel.errors import Refusal, TooLarge
+from clinic_net.kernel.errors import NotFound, Refusal, TooLarge
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import Stored, service
 from clinic_net.records.outcomes import status_of
@@ -26,7 +29,8 @@ from clinic_net.records.routes import router as records_routes
 
 HUB = "http://hub.test"
 NOW = datetime(2026, 11, 22, 3, 0, 0, 123_000, tzinfo=UTC)
-SITE, OTHER_SITE, HOSPITAL = "03163-01", "03166-01", "11007"
+SITE, OTHER_SITE = "03163-01", "03166-01"
+HOSPITAL, OTHER_HOSPITAL = "11007", "11001"
 PASSWORD = "correct horse battery"
 PAGE = {"Origin": HUB}
 
@@ -124,6 +128,11 @@ def app_of(hub: Hub) -> FastAPI:
     async def too_large(request: Request, _: BodyTooLarge) -> Response:
         return await refused(request, TooLarge("the body is too large"))
 
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> Response:
+        refusal = NotFound("no such page") if error.status_code == 404 else Refusal(error.detail)
+        return JSONResponse(from_refusal(refusal), error.status_code, media_type="application/fhir+json")
+
     return app
 
 
@@ -148,6 +157,24 @@ async def client_of(hub: Hub, scope: str = "system/*.cruds") -> AsyncIterator[ht
         assert answer.status_code == 200, answer.text
         client.headers.update({"Authorization": f"Bearer {answer.json()['access_token']}", **FHIR})
         yield client
+
+
+async def open_hospitals(hub: Hub) -> None:
+    """Put the employers of the people of these tests into the directory."""
+    async with hub.sessions() as s, s.begin():
+        rows = [
+            Facility(
+                code=code,
+                name=code,
+                kind="hospital",
+                technical_level="basic",
+                province_code="11",
+                commune_code=SITE[:5],
+                valid_from=date(2020, 1, 1),
+            )
+            for code in (HOSPITAL, OTHER_HOSPITAL)
+        ]
+        await directory.replace_all(s, rows)
 
 
 @asynccontextmanager
