@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    DDL,
     BigInteger,
     Column,
     Identity,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
+    event,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -149,3 +151,28 @@ class IndexKey(SQLModel, table=True):
 
     id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+IMMUTABLE_LOG = (
+    """
+    create or replace function records_refuse_change() returns trigger language plpgsql as $$
+    begin
+        raise exception 'versions of records never change' using errcode = 'insufficient_privilege';
+    end $$
+    """,
+    """
+    create or replace trigger records_version_immutable before update or delete or truncate on records_version
+    for each statement execute function records_refuse_change()
+    """,
+)
+"""Statements that make the log append-only. ``create_all`` runs them; a migration runs them with ``op.execute``."""
+
+SEED = """
+    insert into records_index_key (id, key)
+    values (1, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) on conflict do nothing
+"""
+"""Makes the key (244 random bits). Without it the first write does, and other first writes wait for that one."""
+
+for _statement in IMMUTABLE_LOG:
+    event.listen(SQLModel.metadata.tables["records_version"], "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
+event.listen(SQLModel.metadata.tables["records_index_key"], "after_create", DDL(SEED))  # type: ignore[no-untyped-call]

@@ -61,7 +61,7 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
         UnknownPatient: it is about a patient outside the scope.
         UnknownResource: the id is taken outside the scope, or ``if_match`` was given and there is nothing.
         VersionConflict: ``if_match`` is not the current version.
-        AlreadyExists: ``create_only``, and it is there.
+        AlreadyExists: ``create_only``, and it is there with another text.
     """
     if not scope.writable:
         raise ReadOnly("this caller may not write records")
@@ -75,7 +75,7 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
         if if_match is not None:
             raise UnknownResource
         stored = await _create(s, write, tenant=tenant, scope=scope, with_patient=with_patient)
-    elif create_only and not head.deleted:
+    elif create_only and not head.deleted and not _same(write, head):
         raise AlreadyExists("a resource of this type and id exists")
     else:
         stored = await _update(s, write, head, scope=scope, if_match=if_match)
@@ -148,7 +148,7 @@ async def _update(
 ) -> Stored:
     if if_match is not None and if_match != head.version:
         raise VersionConflict("the resource has changed since that version")
-    if head.body is not None and write.stamped(head.version, head.updated) == head.body:
+    if _same(write, head):
         return stored_of(head)
     if write.patient != head.patient:
         about = await _about(s, write, scope=scope, needed=False)
@@ -158,6 +158,11 @@ async def _update(
     change = await _change(s, write, version=version, method="U", tenant=head.tenant, body=body)
     await store.replace(s, head.rid, change, scope=scope, now=write.now)
     return _stored(change, write.now, created=head.deleted)
+
+
+def _same(write: _Write, head: Head) -> bool:
+    """Whether the text is the current version's, apart from the stamps."""
+    return head.body is not None and write.stamped(head.version, head.updated) == head.body
 
 
 async def _about(s: AsyncSession, write: _Write, *, scope: RecordScope, needed: bool) -> Head | None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
 
 from clinic_net.access import RecordScope
 from clinic_net.access import service as access
@@ -106,9 +107,12 @@ async def test_of_two_creates_of_one_id_at_once_one_makes_it_and_the_others_chan
     assert [outcome.created for outcome in outcomes].count(True) == 1
 
 
-async def test_create_only_refuses_what_exists(records: Records) -> None:
+async def test_create_only_refuses_what_exists_with_another_text(records: Records) -> None:
     fid = await records.new_patient()
 
+    same = await records.put(patient(fid), create_only=True)
+
+    assert (same.changed, same.version) == (False, 1)
     with pytest.raises(AlreadyExists):
         await records.put(patient(fid, gender="male"), create_only=True)
 
@@ -342,3 +346,12 @@ async def test_an_update_leaves_no_index_row_behind(hub: Hub, records: Records) 
     assert before["date"] >= 1
     assert before["number"] == 2
     assert set(deleted.values()) == {0}
+
+
+async def test_the_database_refuses_to_change_a_version(hub: Hub, records: Records) -> None:
+    await records.new_patient()
+
+    for statement in ("update records_version set author = 'x'", "delete from records_version"):
+        with pytest.raises(DBAPIError, match="never change"):
+            async with hub.sessions() as s, s.begin():
+                await (await s.connection()).execute(sql(statement))
