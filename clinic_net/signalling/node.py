@@ -19,7 +19,6 @@ from starlette.websockets import WebSocket
 from clinic_net.access import service as access
 from clinic_net.access.principals import Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.kernel import clock
-from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.redis import listen
 from clinic_net.protocol.signalling import Acked, Asked, CloseCode, Envelope, Greeted, HubEvent, decode
@@ -104,6 +103,9 @@ class Node:
         self._serving.add(writer)
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and (fault := reader.exception()) is not None:
+                log.error("signal_socket_failed", error=type(fault).__name__)
+                connection.half.close(CloseCode.TRY_AGAIN, "fault")
             connection.stir()
             if not writer.done() and connection.half.closing is not None:
                 await asyncio.wait((writer,), timeout=_FLUSH_WITHIN_S)
@@ -199,7 +201,7 @@ class Node:
             look = clock.monotonic() >= look_at
             try:
                 await self._deliver(None if look else dirty)
-            except PASSING as failure:
+            except Exception as failure:  # noqa: BLE001 -- mail must flow again, whatever stopped it
                 log.warning("signal_mail_failed", error=type(failure).__name__)
                 await asyncio.sleep(LOOK_EVERY_S)
             if look:
@@ -266,7 +268,7 @@ class Node:
             await asyncio.sleep(seconds)
             try:
                 await do()
-            except PASSING as failure:
+            except Exception as failure:  # noqa: BLE001 -- a chore that stops for ever is worse than any fault
                 log.warning("signal_chore_failed", error=type(failure).__name__)
 
     async def _tick(self) -> None:
@@ -338,7 +340,7 @@ class Node:
 async def _forgiving(errand: Awaitable[None]) -> None:
     try:
         await errand
-    except (*PASSING, Refusal) as failure:
+    except Exception as failure:  # noqa: BLE001 -- hints and presence: said again at the next occasion
         log.warning("signal_errand_failed", error=type(failure).__name__)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CursorResult, delete, func, text, update
+from sqlalchemy import CursorResult, Executable, delete, func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,6 +22,12 @@ class Letter(NamedTuple):
 
 async def _run(session: AsyncSession, statement: str, **parameters: Any) -> CursorResult[Any]:
     return await (await session.connection()).execute(text(statement), parameters)
+
+
+async def _do(session: AsyncSession, statement: Executable) -> CursorResult[Any]:
+    result = await (await session.connection()).execute(statement)
+    assert isinstance(result, CursorResult)
+    return result
 
 
 # -- sessions
@@ -57,13 +63,14 @@ async def release(session: AsyncSession, sid: str, *, fence: int, expires_at: da
         .where(col(SignallingSession.sid) == sid, col(SignallingSession.fence) == fence)
         .values(node=None, expires_at=expires_at)
     )
-    return bool((await (await session.connection()).execute(statement)).rowcount)
+    return bool((await _do(session, statement)).rowcount)
 
 
 async def keep(session: AsyncSession, sids: Collection[str], *, expires_at: datetime) -> None:
     """Move the end of sessions that have a socket."""
-    await session.execute(
-        update(SignallingSession).where(col(SignallingSession.sid).in_(sids)).values(expires_at=expires_at)
+    await _do(
+        session,
+        update(SignallingSession).where(col(SignallingSession.sid).in_(sids)).values(expires_at=expires_at),
     )
 
 
@@ -101,10 +108,10 @@ async def remove_ended(session: AsyncSession, *, now: datetime) -> list[str]:
         .where((col(SignallingSession.expires_at) <= now) | col(SignallingSession.sid).in_(overflowed))
         .returning(col(SignallingSession.address))
     )
-    addresses = list((await session.execute(statement)).scalars())
+    addresses = list((await _do(session, statement)).scalars())
     if addresses:
         living = select(SignallingSession.sid)
-        await session.execute(delete(SignallingMail).where(col(SignallingMail.sid).not_in(living)))
+        await _do(session, delete(SignallingMail).where(col(SignallingMail.sid).not_in(living)))
     return addresses
 
 
@@ -193,8 +200,7 @@ async def drop_mail(session: AsyncSession, acked: Mapping[str, int]) -> None:
 async def claim(session: AsyncSession, address: str, request: UUID, *, now: datetime) -> bool:
     """Note a request. False when it was answered before; a twin at the same instant waits for the first."""
     statement = insert(SignallingAnswer).values(address=address, request=request, at=now)
-    result = await (await session.connection()).execute(statement.on_conflict_do_nothing())
-    return bool(result.rowcount)
+    return bool((await _do(session, statement.on_conflict_do_nothing())).rowcount)
 
 
 async def answer_to(session: AsyncSession, address: str, request: UUID) -> str | None:
@@ -205,12 +211,13 @@ async def answer_to(session: AsyncSession, address: str, request: UUID) -> str |
 
 
 async def remember(session: AsyncSession, address: str, request: UUID, body: str) -> None:
-    await session.execute(
+    await _do(
+        session,
         update(SignallingAnswer)
         .where(col(SignallingAnswer.address) == address, col(SignallingAnswer.request) == request)
-        .values(body=body)
+        .values(body=body),
     )
 
 
 async def forget_answers(session: AsyncSession, *, before: datetime) -> None:
-    await session.execute(delete(SignallingAnswer).where(col(SignallingAnswer.at) < before))
+    await _do(session, delete(SignallingAnswer).where(col(SignallingAnswer.at) < before))
