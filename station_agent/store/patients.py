@@ -110,12 +110,13 @@ def search(tx: Tx, query: str, *, limit: int = 30) -> list[PatientRow]:
     if not (words or numbers or years):
         return []
     where, values = _conditions(words, numbers, years)
-    exact, toned = _all_in("words", words), _all_in("toned", [tone_key(word) for word in words])
+    exact = _all_in("words", words)
+    toned = _all_in("toned", [tone_key(word) for word in words])
+    folded = _all_in("folded", [fold(word) for word in words])
     rows = tx.execute(
         f"""select id, name, sex, birth, phone from patient_index where deleted = 0 and {where}
-            order by {exact[0]} desc, {toned[0]} desc, {_all_in("folded", [fold(word) for word in words])[0]} desc,
-            sort limit ?""",  # noqa: S608 built from constants; every value is bound
-        (*values, *exact[1], *toned[1], *_all_in("folded", [fold(word) for word in words])[1], limit),
+            order by {exact[0]} desc, {toned[0]} desc, bare = ? desc, {folded[0]} desc, sort limit ?""",  # noqa: S608 built from constants; every value is bound
+        (*values, *exact[1], *toned[1], _without_tone_digits(" ".join(words)), *folded[1], limit),
     ).fetchall()
     found = [_row(row, " ".join(words)) for row in rows]
     return sorted((row for row in found if row.rank or not words), key=lambda row: -row.rank)
@@ -155,7 +156,7 @@ def _conditions(words: list[str], numbers: list[str], years: list[str]) -> tuple
 def _all_in(column: str, words: list[str]) -> tuple[str, list[str]]:
     """Return a 0-or-1 expression: whether each word stands whole in a padded column."""
     if not words:
-        return "0", []
+        return "(1 = 0)", []
     return "(" + " and ".join([f"instr({column}, ?) > 0"] * len(words)) + ")", [f" {word} " for word in words]
 
 

@@ -92,7 +92,7 @@ class ScriptedHub:
             {
                 "device": self.device, "station": STATION, "name": "Trạm Y tế Sủng Là", "facility": "02163",
                 "facility_name": "Trung tâm Y tế Đồng Văn", "commune": "03163", "province": "08",
-                "token_endpoint": "/oauth/token",
+                "token_endpoint": "/oauth/token", "audience": "https://hub.example/oauth/token",
             },
             201,
         )  # fmt: skip
@@ -104,7 +104,7 @@ class ScriptedHub:
         assert self.key is not None
         claims = jwt.decode(str(form["client_assertion"]), self.key, algorithms=["ES256"]).claims
         assert claims["sub"] == self.device
-        assert claims["aud"].endswith("/oauth/token")
+        assert claims["aud"] == "https://hub.example/oauth/token"
         now = datetime.now(UTC).timestamp() + self.clock_offset_s
         if not now < claims["exp"] <= now + 300:
             told = datetime.fromtimestamp(now, UTC).isoformat()
