@@ -4,7 +4,7 @@ Message identifiers are English; the catalogues are under ``locale/`` and are co
 """
 
 import gettext
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -31,10 +31,12 @@ def N_(message: str) -> str:
     return message
 
 
-def language_of(connection: HTTPConnection) -> str:
-    """Return the language that this browser chose, else Vietnamese."""
-    chosen = connection.cookies.get(LANGUAGE_COOKIE, "")
-    return chosen if chosen in LANGUAGES else LANGUAGES[0]
+def language_of(connection: HTTPConnection, *, default: str = "") -> str:
+    """Return the language that this browser chose, else ``default`` (the account's), else Vietnamese."""
+    for language in (connection.cookies.get(LANGUAGE_COOKIE, ""), default):
+        if language in LANGUAGES:
+            return language
+    return LANGUAGES[0]
 
 
 def local_time(instant: datetime | None) -> str:
@@ -42,16 +44,21 @@ def local_time(instant: datetime | None) -> str:
     return instant.astimezone(_VIET_NAM).strftime("%d/%m/%Y %H:%M") if instant else ""
 
 
+def local_day(instant: datetime) -> date:
+    """Return the day that an instant falls on in Viet Nam."""
+    return instant.astimezone(_VIET_NAM).date()
+
+
 def clock_time(instant: datetime | None) -> str:
     """Return an instant's time of day in Viet Nam, ``HH:mm:ss``."""
     return instant.astimezone(_VIET_NAM).strftime("%H:%M:%S") if instant else ""
 
 
-def duration(length: timedelta | None) -> str:
-    """Return a length as ``m:ss`` or ``h:mm:ss``; negative ones with a minus sign."""
+def duration(length: timedelta | float | None) -> str:
+    """Return a length (a number: seconds) as ``m:ss`` or ``h:mm:ss``; negative ones with a minus sign."""
     if length is None:
         return ""
-    seconds = int(length.total_seconds())
+    seconds = int(length.total_seconds() if isinstance(length, timedelta) else length)
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
     hours, rest = divmod(seconds, 3600)
     minutes, seconds = divmod(rest, 60)

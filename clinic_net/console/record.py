@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
+from clinic_net.consultations.documents import SECTIONS
 
 Resource = Mapping[str, Any]
 
@@ -37,8 +38,20 @@ class Series:
         return self.readings[-1]
 
     @property
+    def written(self) -> str:
+        """The newest value as people write it, without its unit."""
+        return f"{self.last.value:.{self.decimals}f}"
+
+    @property
+    def outside(self) -> str:
+        """Where the newest value lies: ``low`` or ``high`` of the band, else empty."""
+        if self.low is not None and self.last.value < self.low:
+            return "low"
+        return "high" if self.high is not None and self.last.value > self.high else ""
+
+    @property
     def decimals(self) -> int:
-        return 1 if self.key in ("temperature", "weight", "glucose") else 0
+        return 1 if self.key in ("temperature", "weight", "glucose", "capillary_refill") else 0
 
 
 _VITALS: Mapping[str, tuple[str, str, float | None, float | None]] = {
@@ -49,14 +62,22 @@ _VITALS: Mapping[str, tuple[str, str, float | None, float | None]] = {
     "8462-4": ("diastolic", "mmHg", None, None),
     "8867-4": ("pulse", "/min", 51, 90),
     "8310-5": ("temperature", "°C", 36.1, 38.0),
+    "44963-7": ("capillary_refill", "s", None, None),
     "29463-7": ("weight", "kg", None, None),
+    "8302-2": ("height_cm", "cm", None, None),
     "14743-9": ("glucose", "mmol/L", None, None),
 }
 """LOINC codes of vital signs: key, unit, and the band that scores 0 on NEWS2 scale 1."""
 
 _ORDER = (
-    "respiratory_rate", "spo2", "systolic", "diastolic", "pulse", "temperature", "weight", "glucose",
+    "respiratory_rate", "spo2", "systolic", "diastolic", "pulse", "temperature", "capillary_refill", "glucose",
+    "weight", "height_cm",
 )  # fmt: skip
+
+_ADULT_MONTHS = 16 * 12
+"""NEWS2 is for people of 16 years and over; its bands say nothing about a child, nor about a pregnancy."""
+
+_SECTIONS = {code: key for key, (code, _) in SECTIONS.items()}
 
 
 @dataclass(frozen=True)
@@ -70,17 +91,25 @@ class Visit:
 
 @dataclass(frozen=True)
 class Medicine:
-    """A prescribed medicine, or one that the patient says they take."""
+    """A prescribed medicine, or one that the patient says they take. ``days`` is None where nobody wrote it."""
 
     name: str
     dose: str
     at: datetime | None
     status: str
+    quantity: str = ""
+    days: int | None = None
+    prescribed: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether it may still be taken: a status that says the contrary is missing."""
+        return self.status not in ("stopped", "completed", "cancelled", "not-taken")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A note: sections as (title, text)."""
+    """A note. Sections are (key of ``consultations.documents.SECTIONS``, else the title; text)."""
 
     title: str
     author: str
@@ -90,7 +119,10 @@ class Document:
 
 @dataclass(frozen=True)
 class Record:
-    """What a doctor sees of a patient. Lists are newest first."""
+    """What a doctor sees of a patient. Lists are newest first.
+
+    ``months`` is the least age. ``signs`` None means that nobody looked. ``consciousness`` is A, C, V, P or U.
+    """
 
     name: str = ""
     sex: str = ""
@@ -103,13 +135,24 @@ class Record:
     allergies: tuple[str, ...] = ()
     medicines: tuple[Medicine, ...] = ()
     series: tuple[Series, ...] = ()
-    signs: tuple[str, ...] = ()
+    signs: tuple[str, ...] | None = None
     triage_colour: str = ""
+    triage_score: int | None = None
+    triage_complete: bool | None = None
     visits: tuple[Visit, ...] = ()
     documents: tuple[Document, ...] = ()
     consciousness: str = ""
     on_oxygen: bool | None = None
     pregnant: bool | None = None
+
+    @property
+    def medicines_now(self) -> tuple[Medicine, ...]:
+        return tuple(each for each in self.medicines if each.taken)
+
+    def series_of(self, *keys: str) -> tuple[Series, ...]:
+        """The vital signs of these keys that were measured, in this order."""
+        found = {each.key: each for each in self.series}
+        return tuple(found[key] for key in keys if key in found)
 
 
 def read(resources: Iterable[Resource], *, on: date) -> Record:
@@ -118,9 +161,14 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
     for resource in resources:
         by_type.setdefault(str(resource.get("resourceType")), []).append(resource)
     patient: Resource = next(iter(by_type.get("Patient", [])), {})
-    observations = sorted(by_type.get("Observation", []), key=lambda each: _sortable(each, "effectiveDateTime"))
+    observations = sorted(
+        by_type.get("Observation", []), key=lambda each: _sortable(each, "effectiveDateTime")
+    )
     years, months = _age(str(patient.get("birthDate", "")), on)
     latest = _latest(observations)
+    triage = latest.get("triage", {})
+    pregnant = latest.get("pregnant", {}).get("valueBoolean")
+    banded = months is not None and months >= _ADULT_MONTHS and not pregnant
     allergies = by_type.get("AllergyIntolerance", [])
     return Record(
         name=_name(patient),
@@ -133,14 +181,16 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
         phone=next((str(each.get("value", "")) for each in patient.get("telecom", [])), ""),
         allergies=tuple(dict.fromkeys(_text(each.get("code")) for each in allergies if _counts(each))),
         medicines=_medicines(by_type),
-        series=_series(observations),
+        series=_series(observations, banded=banded),
         signs=_signs(latest.get("danger-signs")),
-        triage_colour=_code(latest.get("triage", {}).get("valueCodeableConcept")),
+        triage_colour=_code(triage.get("valueCodeableConcept")),
+        triage_score=_part(triage, "triage-score", "valueInteger"),
+        triage_complete=_part(triage, "triage-complete", "valueBoolean"),
         visits=_visits(by_type.get("Encounter", [])),
         documents=_documents(by_type.get("Composition", [])),
-        consciousness=_text(latest.get("67775-7", {}).get("valueCodeableConcept")),
+        consciousness=_code(latest.get("67775-7", {}).get("valueCodeableConcept")),
         on_oxygen=latest.get("oxygen", {}).get("valueBoolean"),
-        pregnant=latest.get("pregnant", {}).get("valueBoolean"),
+        pregnant=pregnant,
     )
 
 
@@ -205,16 +255,27 @@ def _code(concept: object) -> str:
     return next((str(each.get("code", "")) for each in concept.get("coding", [])), "")
 
 
+def _part(observation: Resource, code: str, value: str) -> Any:
+    """Return the value of an observation's component, None if it has none."""
+    return next(
+        (p.get(value) for p in observation.get("component", []) if _code(p.get("code")) == code), None
+    )
+
+
 def _counts(allergy: Resource) -> bool:
+    if _code(allergy.get("clinicalStatus")) == "resolved":
+        return False
     return _code(allergy.get("verificationStatus")) not in ("entered-in-error", "refuted")
 
 
 def _latest(observations: list[Resource]) -> dict[str, Resource]:
     """Return the newest observation of each code; ``observations`` are oldest first."""
-    return {_code(each.get("code")): each for each in observations}
+    return {
+        _code(each.get("code")): each for each in observations if each.get("status") != "entered-in-error"
+    }
 
 
-def _series(observations: list[Resource]) -> tuple[Series, ...]:
+def _series(observations: list[Resource], *, banded: bool) -> tuple[Series, ...]:
     found: dict[str, tuple[str, float | None, float | None, list[Reading]]] = {}
     for observation in observations:
         at = _instant(observation.get("effectiveDateTime"))
@@ -227,32 +288,46 @@ def _series(observations: list[Resource]) -> tuple[Series, ...]:
                 key, unit, low, high = known
                 found.setdefault(key, (unit, low, high, []))[3].append(Reading(at, float(value)))
     return tuple(
-        Series(key, unit, tuple(readings), low, high)
+        Series(key, unit, tuple(readings), low if banded else None, high if banded else None)
         for key in _ORDER
         if key in found
         for unit, low, high, readings in (found[key],)
     )
 
 
-def _signs(observation: Resource | None) -> tuple[str, ...]:
+def _signs(observation: Resource | None) -> tuple[str, ...] | None:
     if observation is None:
-        return ()
-    return tuple(_code(each.get("code")) for each in observation.get("component", []) if each.get("valueBoolean"))
+        return None
+    return tuple(
+        _code(each.get("code")) for each in observation.get("component", []) if each.get("valueBoolean")
+    )
 
 
 def _medicines(by_type: Mapping[str, list[Resource]]) -> tuple[Medicine, ...]:
     found = [
         Medicine(
             name=_text(each.get("medicationCodeableConcept")),
-            dose=next((str(dose.get("text", "")) for dose in each.get("dosageInstruction", each.get("dosage", []))), ""),
+            dose=next(
+                (str(dose.get("text", "")) for dose in each.get("dosageInstruction", each.get("dosage", []))),
+                "",
+            ),
             at=_instant(each.get("authoredOn") or each.get("effectiveDateTime") or each.get("dateAsserted")),
             status=str(each.get("status", "")),
+            quantity=_quantity(each.get("dispenseRequest", {}).get("quantity")),
+            days=each.get("dispenseRequest", {}).get("expectedSupplyDuration", {}).get("value"),
+            prescribed=rtype == "MedicationRequest",
         )
         for rtype in ("MedicationRequest", "MedicationStatement")
         for each in by_type.get(rtype, [])
         if each.get("status") != "entered-in-error"
     ]
     return tuple(sorted(found, key=lambda each: each.at or datetime.min.replace(tzinfo=UTC), reverse=True))
+
+
+def _quantity(quantity: object) -> str:
+    if not isinstance(quantity, Mapping) or "value" not in quantity:
+        return ""
+    return f"{quantity['value']} {quantity.get('unit', '')}".strip()
 
 
 def _visits(encounters: list[Resource]) -> tuple[Visit, ...]:
@@ -275,7 +350,10 @@ def _documents(compositions: list[Resource]) -> tuple[Document, ...]:
             author=next((str(author.get("display", "")) for author in each.get("author", [])), ""),
             at=_instant(each.get("date")),
             sections=tuple(
-                (str(section.get("title", "")), plain_text(str(section.get("text", {}).get("div", ""))))
+                (
+                    _SECTIONS.get(_code(section.get("code")), str(section.get("title", ""))),
+                    plain_text(str(section.get("text", {}).get("div", ""))),
+                )
                 for section in each.get("section", [])
             ),
         )
