@@ -9,7 +9,7 @@ from clinic_net.access import http as access
 from clinic_net.access.errors import WrongCredentials
 from clinic_net.access.principals import Role
 from clinic_net.console import i18n
-from clinic_net.console.pages import render
+from clinic_net.console.pages import page_before, render
 from clinic_net.kernel.errors import TooMany
 from clinic_net.kernel.http import Now, UnitOfWork
 
@@ -20,14 +20,15 @@ HOME = {
     Role.NURSE: "/doctor",
     Role.COORDINATOR: "/board",
     Role.OPERATOR: "/board",
-    Role.AUDITOR: "/board",
 }
-"""Where each role arrives."""
+"""Where each role arrives; an auditor has no page yet."""
 
 
 @router.get("/")
-async def home(user: access.CurrentUser) -> Response:
-    return RedirectResponse(HOME[user.role], 303)
+async def home(request: Request, user: access.CurrentUser) -> Response:
+    if user.role in HOME:
+        return RedirectResponse(HOME[user.role], 303)
+    return render(request, "welcome.html", user=user)
 
 
 @router.get("/sign-in")
@@ -62,9 +63,8 @@ async def sign_out(request: Request, session: UnitOfWork, now: Now) -> Response:
 
 @router.post("/language")
 async def choose_language(request: Request, language: Annotated[str, Form()]) -> Response:
-    back = request.headers.get("referer", "/")
-    here = f"{request.url.scheme}://{request.url.netloc}/"
-    response = RedirectResponse(back if back.startswith(here) else "/", 303)
+    """Keep a language in this browser and go back to the page the choice was made on."""
+    response = RedirectResponse(page_before(request) or "/", 303)
     if language in i18n.LANGUAGES:
         response.set_cookie(
             i18n.LANGUAGE_COOKIE, language, max_age=31_536_000, httponly=True, samesite="lax", path="/"

@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -36,14 +37,22 @@ def render(
     request: Request, template: str, *, user: UserPrincipal | None, status: int = 200, **facts: Any
 ) -> HTMLResponse:
     """Return a page or a fragment. ``facts`` are what its template names; a missing one is an error."""
-    environment = _environment(i18n.language_of(request))
+    environment = _environment(i18n.language_of(request, default=user.language if user else ""))
     text = environment.get_template(template).render(user=user, path=request.url.path, **facts)
-    return HTMLResponse(text, status)
+    # With "no-referrer" browsers send a form with "Origin: null", which no page of this hub has.
+    return HTMLResponse(text, status, headers={"Referrer-Policy": "same-origin"})
 
 
 def is_fragment(request: Request) -> bool:
     """Whether htmx asks for a part of a page."""
     return request.headers.get("hx-request") == "true"
+
+
+def page_before(request: Request) -> str:
+    """Return the path of this hub's page that sent a form; empty for any other site's."""
+    before = urlsplit(request.headers.get("referer", ""))
+    here = request.headers.get("host", "").lower()
+    return before.path if before.netloc.lower() == here and before.path.startswith("/") else ""
 
 
 def refusal_page(request: Request, refusal: Refusal, *, status: int, headers: dict[str, str]) -> Response:
@@ -52,6 +61,15 @@ def refusal_page(request: Request, refusal: Refusal, *, status: int, headers: di
         if is_fragment(request):
             return Response(status_code=status, headers={"HX-Redirect": "/sign-in"})
         return RedirectResponse("/sign-in", 303)
-    page = render(request, "refusal.html", user=None, status=status, code=refusal.code, http_status=status)
+    page = render(
+        request,
+        "refusal.html",
+        user=None,
+        status=status,
+        code=refusal.code,
+        http_status=status,
+        places=[place.path for place in refusal.places],
+        back="" if request.method == "GET" else page_before(request),
+    )
     page.headers.update(headers)
     return page

@@ -96,6 +96,33 @@ END_REASONS: Words = MappingProxyType(
     }
 )
 
+REFERRAL_STATES: Words = MappingProxyType(
+    {
+        "sent": N_("Sent, not answered yet"),
+        "accepted": N_("The hospital takes the patient"),
+        "rejected": N_("Rejected"),
+        "counter-referred": N_("Sent back with a plan"),
+        "withdrawn": N_("Withdrawn"),
+    }
+)
+
+REFERRAL_REASONS: Words = MappingProxyType(
+    {
+        "no-bed": N_("No bed"),
+        "no-specialist": N_("No specialist"),
+        "equipment": N_("No equipment here"),
+        "not-indicated": N_("Not indicated"),
+        "insufficient-information": N_("Not enough information"),
+        "duplicate": N_("Duplicate"),
+        "patient-refused": N_("The patient refused"),
+        "out-of-scope": N_("Outside what this place treats"),
+        "unsafe-to-move": N_("Not safe to move"),
+        "no-answer": N_("Did not answer"),
+        "better-place": N_("Another place is better suited"),
+    }
+)
+"""Why a referral is rejected or redirected (``referrals.rules.REASONS``)."""
+
 DECLINES: Words = MappingProxyType(
     {
         "busy": N_("Busy"),
@@ -207,6 +234,14 @@ def answer(code: str) -> str:
     return ANSWERS.get(code, code)
 
 
+def referral_state(code: str) -> str:
+    return REFERRAL_STATES.get(code, code)
+
+
+def referral_reason(code: str) -> str:
+    return REFERRAL_REASONS.get(code, code)
+
+
 def tier(number: int | str) -> str:
     return TIERS.get(str(number), str(number))
 
@@ -266,7 +301,8 @@ def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callabl
         return in_language
 
     plain: tuple[Callable[..., str], ...] = (
-        urgency, colour, state, step, next_step, outcome, end_reason, decline, answer, tier, sex, section,
+        urgency, colour, state, step, next_step, outcome, end_reason, decline, answer, referral_state,
+        referral_reason, tier, sex, section,
         vital, role, actor,
     )  # fmt: skip
     return {

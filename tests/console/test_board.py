@@ -1,0 +1,209 @@
+"""The coordinator's board and the page of a case: what is urgent is first, and somebody can be rung for it."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi import FastAPI
+
+from clinic_net.access.principals import Role
+from clinic_net.consultations import service as consultations
+from clinic_net.kernel.hub import Hub
+from tests.console.support import (
+    PATIENT_NAME,
+    Person,
+    add_person,
+    ask_for_a_doctor,
+    go_on_duty,
+    hear_from_station,
+    signed_in,
+    text_of,
+    title_of,
+)
+from tests.consultations.support import forget_everything
+
+
+@pytest.fixture
+async def clinic(district: Hub) -> Hub:
+    await forget_everything(district)
+    return district
+
+
+@pytest.fixture(scope="module")
+async def coordinator(district: Hub) -> Person:
+    return await add_person(district, Role.COORDINATOR)
+
+
+async def rings_for(hub: Hub, person: Person) -> list[UUID]:
+    async with hub.sessions() as session:
+        return [invite.call for invite in await consultations.invites_for(session, person.user)]
+
+
+async def end_the_call(hub: Hub, case: UUID, doctor: Person) -> None:
+    async with hub.sessions() as session, session.begin():
+        await consultations.accept(session, case, by=doctor.user, now=hub.now())
+        await consultations.end(session, case, by=doctor.user, reason="media_failed", now=hub.now())
+
+
+async def test_an_empty_board_says_that_nothing_waits(clinic: Hub, app: FastAPI, coordinator: Person) -> None:
+    async with signed_in(app, coordinator) as client:
+        page = await client.get("/board")
+    assert page.status_code == 200
+    assert "Không có ca nào đang mở" in text_of(page.text)
+
+
+async def test_the_most_urgent_case_is_first_with_colour_and_words(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    await ask_for_a_doctor(clinic, "green")
+    await ask_for_a_doctor(clinic, "red")
+    await ask_for_a_doctor(clinic, "yellow")
+    async with signed_in(app, coordinator) as client:
+        page = (await client.get("/board/live")).text
+    said = text_of(page)
+    assert said.index("Cấp cứu") < said.index("Khẩn") < said.index("Thông thường")
+    assert page.index("edge-red") < page.index("edge-yellow") < page.index("edge-green")
+    assert "Tim mạch" in said
+    assert "Trạm Y tế Mường Pồn" in said
+
+
+async def test_a_case_that_nobody_answers_is_marked_as_the_coordinator_s(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    await ask_for_a_doctor(clinic)
+    async with signed_in(app, coordinator) as client:
+        page = (await client.get("/board/live")).text
+    assert "Cần bạn xử lý" in text_of(page)
+    assert "Chưa ai trả lời" in text_of(page)
+    assert 'data-owed="1"' in page
+
+
+async def test_the_board_names_no_patient(clinic: Hub, app: FastAPI, coordinator: Person) -> None:
+    case = await ask_for_a_doctor(clinic)
+    async with signed_in(app, coordinator) as client:
+        board = await client.get("/board")
+        page = await client.get(f"/cases/{case}")
+    for answer in (board, page):
+        assert PATIENT_NAME not in answer.text
+        assert title_of(answer.text) in ("Ca đang mở · clinic-net", "Ca bệnh · clinic-net")
+
+
+async def test_the_page_of_a_case_tells_what_a_coordinator_must_know(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    case = await ask_for_a_doctor(clinic)
+    async with signed_in(app, coordinator) as client:
+        said = text_of((await client.get(f"/cases/{case}")).text)
+    for words in ("Nữ", "53–54 tuổi", "9 (NEWS2)", "Trạm yêu cầu bác sĩ", "Không ai trả lời", "+0:00"):
+        assert words in said
+
+
+async def test_a_coordinator_rings_a_doctor_who_is_on_duty(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    case = await ask_for_a_doctor(clinic)
+    doctor = await add_person(clinic, Role.DOCTOR, specialties=("dental",))
+    await go_on_duty(clinic, doctor)
+    async with signed_in(app, coordinator) as client:
+        page = (await client.get(f"/cases/{case}")).text
+        assert str(doctor.user.id) in page
+        answer = await client.post(f"/cases/{case}/ring", data={"person": str(doctor.user.id)})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/cases/{case}")
+        after = text_of((await client.get(f"/cases/{case}")).text)
+    assert await rings_for(clinic, doctor) == [case]
+    assert "Đang đổ chuông" in after
+    assert "Điều phối viên chỉ định bác sĩ" in after
+    assert coordinator.user.name in after
+
+
+async def test_ringing_somebody_who_never_had_duty_is_refused(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    case = await ask_for_a_doctor(clinic)
+    async with signed_in(app, coordinator) as client:
+        answer = await client.post(
+            f"/cases/{case}/ring",
+            data={"person": str(uuid4())},
+            headers={"Referer": f"http://hub.test/cases/{case}"},
+        )
+    assert answer.status_code == 404
+    assert f'href="/cases/{case}"' in answer.text
+
+
+async def test_a_case_taken_meanwhile_says_so_and_leads_back(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    doctor = await add_person(clinic, Role.DOCTOR, specialties=("cardiology",))
+    await go_on_duty(clinic, doctor)
+    case = await ask_for_a_doctor(clinic)
+    async with clinic.sessions() as session, session.begin():
+        await consultations.accept(session, case, by=doctor.user, now=clinic.now())
+    async with signed_in(app, coordinator) as client:
+        answer = await client.post(f"/cases/{case}/ring", data={"person": str(doctor.user.id)})
+        said = text_of((await client.get(f"/cases/{case}/live")).text)
+    assert answer.status_code == 409
+    assert "Nội dung này vừa thay đổi" in text_of(answer.text)
+    assert doctor.user.name in said
+
+
+async def test_a_call_that_failed_is_closed_with_a_decision(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    doctor = await add_person(clinic, Role.DOCTOR, specialties=("cardiology",))
+    await go_on_duty(clinic, doctor)
+    case = await ask_for_a_doctor(clinic)
+    await end_the_call(clinic, case, doctor)
+    async with signed_in(app, coordinator) as client:
+        assert "Bác sĩ phải ra quyết định" in text_of((await client.get("/board/live")).text)
+        answer = await client.post(f"/cases/{case}/close", data={"outcome": "advice"})
+        assert answer.headers["location"] == "/board"
+        assert f"/cases/{case}" not in (await client.get("/board/live")).text
+
+
+async def test_who_is_on_duty_is_listed_with_whether_they_can_be_reached(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    doctor = await add_person(clinic, Role.DOCTOR, specialties=("cardiology",))
+    await go_on_duty(clinic, doctor)
+    async with signed_in(app, coordinator) as client:
+        said = text_of((await client.get("/board/live")).text)
+        assert "Liên lạc được" in said
+        async with clinic.sessions() as session, session.begin():
+            await consultations.set_presence(session, doctor.user.address, online=False, now=clinic.now())
+        assert "Không liên lạc được" in text_of((await client.get("/board/live")).text)
+
+
+async def test_a_station_that_fell_silent_is_marked(clinic: Hub, app: FastAPI, coordinator: Person) -> None:
+    async with signed_in(app, coordinator) as client:
+        await hear_from_station(clinic, ago=timedelta(hours=1), waiting=7)
+        said = text_of((await client.get("/board/live")).text)
+        assert "1 trạm mất liên lạc" in said
+        assert "7 mục chờ gửi" in said
+        await hear_from_station(clinic)
+        assert "Đang liên lạc" in text_of((await client.get("/board/live")).text)
+
+
+async def test_an_operator_sees_the_board_and_changes_nothing(clinic: Hub, app: FastAPI) -> None:
+    case = await ask_for_a_doctor(clinic)
+    async with signed_in(app, await add_person(clinic, Role.OPERATOR)) as client:
+        assert (await client.get("/board")).status_code == 200
+        assert f"/cases/{case}" not in (await client.get("/board")).text
+        assert (await client.get(f"/cases/{case}")).status_code == 403
+        answer = await client.post(f"/cases/{case}/ring", data={"person": str(uuid4())})
+    assert answer.status_code == 403
+
+
+async def test_a_case_of_another_province_is_unknown(clinic: Hub, app: FastAPI) -> None:
+    case = await ask_for_a_doctor(clinic)
+    async with signed_in(app, await add_person(clinic, Role.COORDINATOR, facility="01001")) as client:
+        theirs = await client.get(f"/cases/{case}")
+        nobody_s = await client.get(f"/cases/{uuid4()}")
+    assert theirs.status_code == nobody_s.status_code == 404
+    assert theirs.text == nobody_s.text
+
+
+@pytest.mark.parametrize("role", [Role.DOCTOR, Role.NURSE, Role.AUDITOR])
+async def test_nobody_else_sees_the_board(clinic: Hub, app: FastAPI, role: Role) -> None:
+    async with signed_in(app, await add_person(clinic, role)) as client:
+        for page in ("/board", "/board/live", f"/cases/{uuid4()}"):
+            assert (await client.get(page)).status_code == 403
