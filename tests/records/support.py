@@ -9,23 +9,16 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 
 from clinic_net.access import RecordScope
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
-from clinic_net.access.routes import router as access_routes
+from clinic_net.app import create_app
 from clinic_net.directory import store as directory
 from clinic_net.directory.model import Facility
-from clinic_net.fhir import from_refusal
-from clinic_net.kernel.asgi import BodyTooLarge, LimitBody
-from clinic_net.kernel.errors import NotFound, Refusal, TooLarge
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import Stored, service
-from clinic_net.records.outcomes import status_of
-from clinic_net.records.routes import router as records_routes
 
 HUB = "http://hub.test"
 NOW = datetime(2026, 11, 22, 3, 0, 0, 123_000, tzinfo=UTC)
@@ -112,28 +105,17 @@ class Records:
             )
 
 
+_apps: list[tuple[Hub, FastAPI]] = []
+"""The last application and its hub: making one takes longer than most tests."""
+
+
 def app_of(hub: Hub) -> FastAPI:
-    """The records behind what the hub's application puts around them."""
-    app = FastAPI()
-    app.state.hub = hub
-    app.add_middleware(LimitBody)
-    app.include_router(access_routes)
-    app.include_router(records_routes)
-
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Refusal) -> Response:
-        return JSONResponse(from_refusal(refusal), status_of(refusal), media_type="application/fhir+json")
-
-    @app.exception_handler(BodyTooLarge)
-    async def too_large(request: Request, _: BodyTooLarge) -> Response:
-        return await refused(request, TooLarge("the body is too large"))
-
-    @app.exception_handler(HTTPException)
-    async def plain(request: Request, error: HTTPException) -> Response:
-        refusal = NotFound("no such page") if error.status_code == 404 else Refusal(error.detail)
-        return JSONResponse(from_refusal(refusal), error.status_code, media_type="application/fhir+json")
-
-    return app
+    """The hub's application around an open hub."""
+    if not _apps or _apps[0][0] is not hub:
+        app = create_app(hub.settings, with_worker=False)
+        app.state.hub = hub
+        _apps[:] = [(hub, app)]
+    return _apps[0][1]
 
 
 FHIR = {"Content-Type": "application/fhir+json"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.records.support import observation, patient, text
 
 _SETTINGS = settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text as sql
 
 from clinic_net.access import service as access
-from clinic_net.access.principals import Role
+from clinic_net.access.http import _caller as caller_dependency
+from clinic_net.access.principals import Role, StationPrincipal
 from clinic_net.fhir import check, parse
 from clinic_net.kernel.hub import Hub
 from tests.records.support import (
@@ -329,3 +330,27 @@ async def test_a_clients_whole_record_holds_only_types_within_its_scopes(hub: Hu
 
     assert ids(answer.json()) == [about]
     assert HOSPITAL not in answer.text
+
+
+async def test_a_station_is_sent_to_synchronisation(hub: Hub) -> None:
+    app = app_of(hub)
+    app.dependency_overrides[caller_dependency] = lambda: StationPrincipal("03163-01", uuid4())
+    try:
+        async with visiting(app) as station:
+            answer = await station.get("/fhir/Patient")
+    finally:
+        app.dependency_overrides.clear()
+
+    assert (answer.status_code, codes(answer.json())) == (403, ["stations-synchronise"])
+
+
+async def test_a_read_and_a_search_each_leave_one_trace(hub: Hub, fhir: httpx.AsyncClient) -> None:
+    fid = (await new(fhir, patient())).json()["id"]
+    await fhir.get(f"/fhir/Patient/{fid}")
+    await fhir.get(f"/fhir/Patient?_id={fid}")
+    await fhir.get("/fhir/Patient?_id=unknown")
+
+    async with hub.sessions() as s:
+        found = sql("select action from audit_event where subject = :subject order by at")
+        rows = await (await s.connection()).execute(found, {"subject": f"Patient/{fid}"})
+        assert sorted(rows.scalars()) == ["record.read", "record.search"]

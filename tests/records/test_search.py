@@ -6,12 +6,17 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from clinic_net.fhir import parse_search
 from clinic_net.fhir.definitions import resource_types, search_parameters
 from clinic_net.kernel.hub import Hub
+from clinic_net.records import service
+from clinic_net.records.errors import InvalidCursor
 from clinic_net.records.keys import parameter_id
 from tests.records.support import (
+    NOW,
     OTHER_SITE,
     OTHER_STATION,
+    STATION,
     Records,
     client_of,
     codes,
@@ -221,7 +226,7 @@ async def test_results_come_in_the_order_asked_for_page_by_page(
     assert seen == expected
 
 
-async def test_a_cursor_fits_only_its_own_search_and_caller(
+async def test_a_cursor_fits_only_its_own_search(
     hub: Hub, fhir: httpx.AsyncClient, ward: dict[str, str]
 ) -> None:
     bundle = await find(fhir, f"Observation?patient={ward['patient']}&_count=1")
@@ -303,10 +308,6 @@ async def test_parameters_can_be_posted(fhir: httpx.AsyncClient, ward: dict[str,
 async def test_the_records_of_another_place_are_neither_found_nor_counted_nor_included(
     hub: Hub, records: Records
 ) -> None:
-    from clinic_net.fhir import parse_search
-    from clinic_net.records import service
-    from tests.records.support import NOW, STATION
-
     elsewhere = records.within(OTHER_STATION, OTHER_SITE)
     identifier = uuid4().hex
     theirs = await elsewhere.new_patient(identifier=[{"value": identifier}])
@@ -334,3 +335,16 @@ async def test_a_clients_scopes_bound_what_it_may_search(hub: Hub) -> None:
 
     assert (refused.status_code, codes(refused.json())) == (403, ["insufficient-scope"])
     assert posted.status_code == 403
+
+
+async def test_a_cursor_does_not_open_another_callers_pages(hub: Hub, records: Records) -> None:
+    for _ in range(2):
+        await records.new_patient()
+    asked = parse_search("Patient", [("_count", "1")])
+
+    async with hub.sessions() as s, s.begin():
+        cursor = (await service.search(s, asked, scope=STATION, now=NOW)).next
+        assert cursor is not None
+        assert (await service.search(s, asked, scope=STATION, now=NOW, cursor=cursor)).entries
+        with pytest.raises(InvalidCursor):
+            await service.search(s, asked, scope=OTHER_STATION, now=NOW, cursor=cursor)
