@@ -4,14 +4,10 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 from clinic_net.tables import metadata
+from migrations.env_filter import include_name
 
 _ONE_AT_A_TIME = 7_203_411_905
 """Advisory lock of migrations; any number that nobody else uses."""
-
-
-def include_name(name: str | None, kind: str, _parents: object) -> bool:
-    """Leave procrastinate's own tables to procrastinate."""
-    return not (kind == "table" and name is not None and name.startswith("procrastinate_"))
 
 
 def run() -> None:

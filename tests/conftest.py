@@ -4,7 +4,6 @@ A test module gets a database of its own, copied from a template that the migrat
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,8 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+import clinic_net.worker  # noqa: F401 -- whoever announces news imports its subscribers
 from clinic_net.kernel.embedded import EmbeddedServices
 from clinic_net.kernel.hub import Hub, open_hub
+from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
 
 TEMPLATE = "clinic_net_template"
@@ -40,32 +41,8 @@ def _admin(url: str, statement: str) -> None:
 def template(services: EmbeddedServices) -> str:
     """The name of a database with every table and nothing in them."""
     _admin(services.database_url, f"create database {TEMPLATE}")
-    _create_schema(_address(services.database_url, TEMPLATE))
+    migrate(_address(services.database_url, TEMPLATE))
     return TEMPLATE
-
-
-CAPABILITIES = (
-    "access", "audit", "consultations", "directory", "fleet", "records", "referrals", "signalling", "sync",
-)  # fmt: skip
-
-
-def _create_schema(url: str) -> None:
-    import importlib
-
-    from procrastinate.schema import SchemaManager
-    from sqlalchemy import create_engine
-    from sqlmodel import SQLModel
-
-    for capability in CAPABILITIES:
-        with suppress(ImportError):
-            importlib.import_module(f"clinic_net.{capability}.model")
-    engine = create_engine(url)
-    SQLModel.metadata.create_all(engine)
-    engine.dispose()
-    with psycopg.connect(
-        url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True
-    ) as connection:
-        connection.execute(SchemaManager.get_schema())
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +64,6 @@ def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]
 @pytest.fixture(scope="module")
 async def hub(settings: HubSettings) -> AsyncIterator[Hub]:
     """An open hub: sessions, Redis, jobs. ``await hub.jobs.run_pending()`` delivers the news."""
-    import importlib
-
-    for capability in CAPABILITIES:
-        with suppress(ImportError):
-            importlib.import_module(f"clinic_net.{capability}.jobs")
     async with open_hub(settings) as opened:
         yield opened
 
