@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from clinic_net.access.policy import hub_scope
-from clinic_net.consultations import calls, ringing, steps, store
+from clinic_net.consultations import calls, ladder, ringing, steps, store
 from clinic_net.consultations.cases import STEP
 from clinic_net.consultations.errors import NotAConsultationRequest, UnknownConsultation
 from clinic_net.consultations.requests import is_consult_request, is_withdrawn, read_request
@@ -70,9 +70,13 @@ async def match_waiting_cases(hub: Hub, payload: Payload) -> None:
     """Ring a person for what waits, or take back what rings for one who has gone. A transaction a case."""
     user = UUID(payload["user"])
     async with hub.sessions() as session:
-        reachable = bool(await store.ready(session, user=user))
+        reachable = await store.ready(session, user=user)
         if reachable:
-            cases = [case.id for case in await store.waiting(session)]
+            cases = [
+                case.id
+                for case in await store.waiting(session)
+                if ladder.suited(case.specialty, case.urgency, reachable)
+            ]
         else:
             cases = [case.id for _, case in await store.rings_of(session, user)]
     for consultation in cases:

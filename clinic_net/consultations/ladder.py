@@ -19,7 +19,7 @@ class Person:
     busy: bool = False
 
 
-_STAND_IN = frozenset({"general", "emergency"})
+STAND_IN = frozenset({"general", "emergency"})
 
 
 def in_tier(tier: Tier, person: Person) -> bool:
@@ -35,10 +35,10 @@ def suited(specialty: str, urgency: str, people: Iterable[Person]) -> list[Perso
     A case for ``general`` may be answered by either of the two.
     """
     there = list(people)
-    wanted = _STAND_IN if specialty == "general" else frozenset({specialty})
+    wanted = STAND_IN if specialty == "general" else frozenset({specialty})
     found = [person for person in there if person.specialties & wanted]
     if not found and urgency == "red":
-        found = [person for person in there if person.specialties & _STAND_IN]
+        found = [person for person in there if person.specialties & STAND_IN]
     return found
 
 

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, Identity, Index, String
+from sqlalchemy import BigInteger, Column, Identity, Index, String
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from clinic_net.kernel.db import Instant

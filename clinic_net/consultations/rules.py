@@ -87,6 +87,8 @@ CONNECT_WITHIN = timedelta(minutes=10)
 """A call that was accepted and never had media for this long has failed."""
 RECOVER_WITHIN = timedelta(seconds=120)
 """Media silence that outlives this has ended the call (``media_lost``)."""
+HUB_WAS_AWAY_AFTER = timedelta(seconds=15)
+"""Ours: a deadline found so late says that the hub was away, not the people: they get their time once more."""
 LONGEST_CALL = timedelta(hours=4)
 """Ours: a call that nobody ended by then was abandoned."""
 DECIDE_WITHIN = timedelta(minutes=30)
@@ -215,7 +217,13 @@ def enter(case: Case, to: State, now: datetime) -> None:
 
 
 def ring(case: Case, tier: int, now: datetime) -> None:
-    """Ring a tier: the ladder is at ``tier`` from now."""
+    """Ring a tier: the ladder is at ``tier`` from now.
+
+    Raises:
+        NotInThisState: somebody holds the case, or it is over.
+    """
+    if case.accepted_by is not None or State(case.state) not in WAITING | {State.ACCEPTED}:
+        raise NotInThisState(case.state, State.RINGING)
     case.tier = tier
     enter(case, State.RINGING, now)
 
@@ -340,6 +348,10 @@ class Late(StrEnum):
 def deadline_passed(case: Case, now: datetime) -> Late:
     """Carry on a case that somebody has taken and whose next step did not come in time."""
     state = State(case.state)
+    late = case.next_step_at is not None and now - case.next_step_at > HUB_WAS_AWAY_AFTER
+    if late and state in TAKEN:
+        plan(case, now)
+        return Late.WAITED
     if state is State.ENDED:
         case.rev += 1
         case.next_step_at = now + FOLLOW_UP_WITHIN

@@ -69,7 +69,7 @@ async def climb(session: AsyncSession, case: Consultation, now: datetime) -> Non
     found = ladder.next_ring(
         Need(case.specialty, case.urgency, after=case.tier),
         tiers=tiers,
-        people=await store.ready(session),
+        people=await store.ready(session, specialty=case.specialty),
         refused={ring.user_id for ring in rings if ring.answer in (_NOT_THIS_CASE | _NOT_NOW | {None})},
     )
     if isinstance(found, Rung):
@@ -102,7 +102,7 @@ async def _ring_everybody(session: AsyncSession, case: Consultation, now: dateti
     refused = {ring.user_id for ring in await store.rings(session, case.id) if ring.answer in _NOT_THIS_CASE}
     reachable = [
         person
-        for person in await store.ready(session)
+        for person in await store.ready(session, specialty=case.specialty)
         if not person.busy and person.user not in refused and ladder.tier_of(tiers, person)
     ]
     people = ladder.suited(case.specialty, case.urgency, reachable)

@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.consultations.errors import UnknownConsultation
-from clinic_net.consultations.ladder import Person
+from clinic_net.consultations.ladder import STAND_IN, Person
 from clinic_net.consultations.model import Consultation, ConsultationDuty, ConsultationEvent, ConsultationRing
 from clinic_net.consultations.rules import RANK, TAKEN, WAITING, State
 
@@ -210,8 +210,13 @@ async def duty(session: AsyncSession, user: UUID) -> ConsultationDuty | None:
     return (await session.exec(statement.execution_options(populate_existing=True))).one_or_none()
 
 
-async def ready(session: AsyncSession, *, user: UUID | None = None) -> list[Person]:
-    """Return who is on duty and can be reached now (``user``: only this person), with whether they are busy."""
+async def ready(
+    session: AsyncSession, *, user: UUID | None = None, specialty: str | None = None
+) -> list[Person]:
+    """Return who is on duty and can be reached now, and whether they are busy.
+
+    ``user``: only this person; ``specialty``: only who can answer for it, stand-ins included.
+    """
     busy = (
         select(func.count())
         .where(col(Consultation.accepted_by) == col(ConsultationDuty.user_id))
@@ -223,6 +228,9 @@ async def ready(session: AsyncSession, *, user: UUID | None = None) -> list[Pers
     )
     if user is not None:
         statement = statement.where(ConsultationDuty.user_id == user)
+    if specialty is not None:
+        able = sorted(STAND_IN | {specialty})
+        statement = statement.where(col(ConsultationDuty.specialties).overlap(able))  # type: ignore[attr-defined]
     return [
         Person(
             user=row.user_id,

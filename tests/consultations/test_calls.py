@@ -162,6 +162,17 @@ async def test_media_that_does_not_come_back_ends_the_call_and_the_coordinator_s
     assert row.next_step_at is not None
 
 
+async def test_a_hub_that_was_away_does_not_end_the_calls_it_finds(clinic: Hub) -> None:
+    case, _ = await active(clinic)
+    await report(clinic, case, "station", 60, flowing=False)
+
+    await sweep(clinic, after(600))
+    assert await state_of(clinic, case) == "reconnecting"
+    await report(clinic, case, "station", 604)
+
+    assert await state_of(clinic, case) == "active"
+
+
 async def test_a_call_that_never_connects_is_tried_anew_and_fails_in_the_end(clinic: Hub) -> None:
     case, near = await taken(clinic)
     await join(clinic, case, near, "d1", 11)
@@ -169,7 +180,7 @@ async def test_a_call_that_never_connects_is_tried_anew_and_fails_in_the_end(cli
 
     await sweep(clinic, after(61))
     assert await epoch_of(clinic, case) == 2
-    for seconds in range(100, 800, 40):
+    for seconds in range(70, 800, 10):
         await sweep(clinic, after(seconds))
 
     assert await state_of(clinic, case) == "ended"
