@@ -159,9 +159,15 @@ class Peer:
         return found
 
     async def ask(
-        self, t: str, d: dict[str, Any] | None = None, *, within: float = 5.0, **to: Any
+        self,
+        t: str,
+        d: dict[str, Any] | None = None,
+        *,
+        call: UUID | None = None,
+        ep: int | None = None,
+        within: float = 5.0,
     ) -> Answered:
-        request = self.half.request(t, d, **to)
+        request = self.half.request(t, d, call=call, ep=ep)
         await self.flush()
         answer = await self.until(lambda: self._answers.get(request), within)
         assert isinstance(answer, Answered)

@@ -15,6 +15,7 @@ export const CLOSE = Object.freeze({
 });
 
 const MAX_FRAME_BYTES = 64 * 1024;
+const ROOM_FOR_ACK = 40;
 const SILENT_AFTER_S = 40;
 const ANSWER_WITHIN_S = 15;
 const ACK_AFTER_MESSAGES = 8;
@@ -137,6 +138,7 @@ export class PeerHalf {
 
   /**
    * Ask for something, now or when there is a socket; repeated with the same id until answered.
+   * Throws a RangeError when it does not fit into a frame.
    * @param {string} t
    * @param {{d?: Record<string, unknown>, call?: string, ep?: number}} [content]
    */
@@ -146,6 +148,9 @@ export class PeerHalf {
     const message = { t, id, d };
     if (call !== undefined) message.call = call;
     if (ep !== undefined) message.ep = ep;
+    if (new TextEncoder().encode(JSON.stringify(message)).length > MAX_FRAME_BYTES - ROOM_FOR_ACK) {
+      throw new RangeError("too much for one frame");
+    }
     this.#pending.set(id, { message, sentAt: null, notBefore: 0, retries: 0 });
     return id;
   }

@@ -9,7 +9,6 @@ export interface Message {
   call?: string;
   ep?: number;
   ts?: number;
-  crit?: boolean;
   d: Record<string, unknown>;
 }
 

@@ -94,7 +94,6 @@ class Envelope(_Frozen):
     call: UUID | None = None
     ep: Annotated[int, Field(ge=0)] | None = None
     ts: int | None = None
-    crit: bool = False
     d: dict[str, JsonValue] = Field(default_factory=dict)
 
     def encode(self) -> str:

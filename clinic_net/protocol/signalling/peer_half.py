@@ -28,6 +28,7 @@ from clinic_net.protocol.signalling.messages import (
     ACK_AFTER_MESSAGES,
     ACK_AFTER_S,
     ANSWER_WITHIN_S,
+    MAX_FRAME_BYTES,
     PROTOCOL_VERSION,
     SESSION_BOUND,
     SILENT_AFTER_S,
@@ -45,6 +46,8 @@ MAX_RETRIES = 8
 handed to the caller."""
 
 TRY_AGAIN_LEAST_S = 2.0
+
+_ROOM_FOR_ACK = 40
 
 _STEADY_AFTER_S = 10.0
 """A socket that lived this long after its welcome was a good one: the next back-off starts small again."""
@@ -166,9 +169,15 @@ class PeerHalf:
         call: UUID | None = None,
         ep: int | None = None,
     ) -> UUID:
-        """Ask for something, now or when there is a socket; repeated with the same id until answered."""
+        """Ask for something, now or when there is a socket; repeated with the same id until answered.
+
+        Raises:
+            ValueError: it does not fit into a frame.
+        """
         request_id = self._new_id()
         envelope = Envelope(t=t, id=request_id, call=call, ep=ep, d=d or {})
+        if len(envelope.encode().encode()) > MAX_FRAME_BYTES - _ROOM_FOR_ACK:
+            raise ValueError("too much for one frame")
         self._pending[request_id] = _Pending(envelope)
         return request_id
 
