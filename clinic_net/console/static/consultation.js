@@ -121,8 +121,8 @@ function guardForms() {
   document.body.addEventListener("htmx:afterRequest", (event) => {
     const { elt, successful, xhr } = /** @type {CustomEvent} */ (event).detail;
     if (!(elt instanceof HTMLFormElement)) return;
-    if (successful) typed.delete(elt.id);
-    failed(!successful && xhr?.status !== 422);
+    if (xhr?.status === 200) typed.delete(elt.id); // 422 is the form again, with what is missing marked
+    failed(!successful);
   });
   addEventListener("beforeunload", (event) => {
     if (typed.size > 0) event.preventDefault();
