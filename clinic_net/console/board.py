@@ -121,7 +121,7 @@ async def case_page(
 async def case_live(
     request: Request, case: UUID, user: Coordinator, session: UnitOfWork, now: Now
 ) -> Response:
-    return render(request, "_case.html", user=user, **await _case_facts(session, case, user, now))
+    return render(request, "_case_live.html", user=user, **await _case_facts(session, case, user, now))
 
 
 @router.post("/cases/{case}/ring")
