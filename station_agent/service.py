@@ -8,6 +8,7 @@ from clinic_net.clinical.triage import InvalidVitals, TriageResult, assess
 from clinic_net.protocol.sync import Lane
 from station_agent.errors import UnknownRecord
 from station_agent.forms import patient as patient_form
+from station_agent.forms import reading
 from station_agent.forms import visit as visit_form
 from station_agent.forms.common import Resource
 from station_agent.forms.patient import PatientEntry
@@ -72,18 +73,25 @@ def triage(entry: VitalsEntry) -> TriageResult | None:
 
 
 def save_vitals(tx: Tx, visit_id: str, entry: VitalsEntry, *, set_id: str, doing: Doing) -> None:
-    """Save one set of measurements with its triage; the same form twice is one set. Raises UnknownRecord."""
+    """Save what was measured anew, with the triage of the whole; the same form twice is one set. Raises UnknownRecord.
+
+    The form comes back with what was measured before. A value that was left as it was is no new measurement.
+    """
     visit = records.read(tx, "Encounter", visit_id)
     setting = Setting(set_id, patient_of(visit), visit_id, doing.by, doing.now)
+    before = newest_of_each(tx, visit_id)
     made = observations(entry, setting)
-    if not made or any(records.find(tx, "Observation", str(item["id"])) for item in made):
+    new = [item for item in made if not reading.same_value(item, before.get(reading.kind_of(item)))]
+    if not new:
         return
+    desk = Desk(tx, now=doing.now, by=doing.by)
+    for item in new:
+        desk.put(item)
     result = triage(entry)
     if result is not None:
-        made.append(triage_observation(result, setting, [str(item["id"]) for item in made]))
-    desk = Desk(tx, now=doing.now, by=doing.by)
-    for item in made:
-        desk.put(item)
+        after = newest_of_each(tx, visit_id)
+        sources = [str(after[kind]["id"]) for item in made if (kind := reading.kind_of(item)) in after]
+        desk.put(triage_observation(result, setting, sources))
 
 
 def patient_of(visit: Held) -> str:
@@ -140,10 +148,10 @@ def withdraw(tx: Tx, call_id: str, *, doing: Doing) -> None:
     calls.withdrawn(tx, call_id)
 
 
-def latest_set(tx: Tx, visit_id: str) -> list[Resource]:
-    """Return the Observations of the newest set of a visit (measured at the same second)."""
+def newest_of_each(tx: Tx, visit_id: str) -> dict[str, Resource]:
+    """Return the newest Observation of each kind in a visit."""
     held = records.of_encounter(tx, visit_id, "Observation")
-    return [item.resource for item in held if item.at == held[0].at]
+    return {reading.kind_of(item.resource): item.resource for item in reversed(held)}
 
 
 def note_allergy(tx: Tx, patient_id: str, text: str, *, doing: Doing) -> None:

@@ -38,6 +38,11 @@ def fhir_instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def fhir_moment(at: datetime) -> str:
+    """Return an instant to the millisecond: two measurements a moment apart must keep their order."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def reference(rtype: str, rid: str) -> dict[str, str]:
     """Return a FHIR Reference to a resource."""
     return {"reference": f"{rtype}/{rid}"}

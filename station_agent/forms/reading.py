@@ -48,6 +48,20 @@ def codes_in(concept: object) -> set[tuple[str, str]]:
     return {(str(coding.get("system")), str(coding.get("code"))) for coding in found}
 
 
+def kind_of(observation: Resource) -> str:
+    """Return what an Observation measured, as a key."""
+    return "|".join(sorted(f"{system}#{code}" for system, code in codes_in(observation.get("code"))))
+
+
+def same_value(one: Resource, other: Resource | None) -> bool:
+    """Whether two Observations say the same, whenever they were made."""
+    return other is not None and _values(one) == _values(other)
+
+
+def _values(observation: Resource) -> dict[str, object]:
+    return {key: said for key, said in observation.items() if key == "component" or key.startswith("value")}
+
+
 def numbers_in(observation: Resource) -> dict[str, float]:
     """Return the measures an Observation holds, by the names of ``forms.vitals.MEASURES``."""
     found: dict[str, float] = {}

@@ -12,7 +12,7 @@ from station_agent.forms.common import (
     Problem,
     Resource,
     concept,
-    fhir_instant,
+    fhir_moment,
     reference,
     text_of,
 )
@@ -247,7 +247,7 @@ def _observation(setting: Setting, part: str, code: Resource, value: Resource) -
         "code": code,
         "subject": reference("Patient", setting.patient_id),
         "encounter": reference("Encounter", setting.encounter_id),
-        "effectiveDateTime": fhir_instant(setting.at),
+        "effectiveDateTime": fhir_moment(setting.at),
         "performer": [{"display": setting.by or "nurse"}],
         **value,
     }

@@ -22,7 +22,8 @@ class Endpoint:
         self._relay = relay
         self._trusted = trusted
 
-    async def __call__(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket) -> None:
+        """Hold one page's socket until it goes."""
         if not self._trusted(socket) or SUBPROTOCOL not in socket.scope.get("subprotocols", ()):
             await socket.close(CloseCode.UNAUTHENTICATED)
             return

@@ -55,7 +55,7 @@ def _routes(agent: Agent) -> list[BaseRoute]:
         *cases.routes,
         *waiting.routes,
         WebSocketRoute(
-            "/signal", Endpoint(agent.relay, trusted=lambda socket: from_own_page(socket.headers))
+            "/signal", Endpoint(agent.relay, trusted=lambda socket: from_own_page(socket.headers)).serve
         ),
         Mount("/browser", StaticFiles(directory=BROWSER)),
         Mount("/static", StaticFiles(directory=HERE / "static")),

@@ -59,7 +59,12 @@ def every_resource() -> Iterator[dict[str, Any]]:
     opened = visit_form.encounter(rid=visit, patient_id=rid, reason="Đau ngực", by="", started=NOW)
     yield opened
     yield visit_form.finished(opened, ended=NOW)
-    form = {name: "40" for name in MEASURES} | {"systolic": "120", "diastolic": "80", "temperature": "37,2", "capillary_refill": "2"}
+    form = {name: "40" for name in MEASURES} | {
+        "systolic": "120",
+        "diastolic": "80",
+        "temperature": "37,2",
+        "capillary_refill": "2",
+    }
     form |= {"consciousness": "A", "oxygen": "no", "trauma": "no", "pregnant": "no", "mobility": "walking"}
     vitals, problems = read_vitals_form(form, ["headache", "chest_pain"], age=ADULT, sex="female")
     assert problems == ()

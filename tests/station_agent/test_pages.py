@@ -47,6 +47,11 @@ def form(**fields: Any) -> dict[str, Any]:
     return {"set_id": str(uuid4()), "request_id": str(uuid4()), **fields}
 
 
+async def held(station: Station, rtype: str, rid: str) -> dict[str, Any]:
+    """Return a resource as this computer holds it."""
+    return (await station.agent.database.run(lambda tx: records.read(tx, rtype, rid))).resource
+
+
 async def waiting(station: Station) -> list[tuple[int, str]]:
     """Return (lane, type) of what waits, in the order it will leave."""
 
@@ -170,6 +175,25 @@ async def test_measurements_come_back_into_the_form(station: Station) -> None:
     assert re.search(r'name="signs" value="headache" checked', shown)
 
 
+async def test_a_value_that_was_left_as_it_was_is_no_new_measurement(station: Station) -> None:
+    patient = await registered(station)
+    visit = await visiting(station, patient)
+    await station.browser.post(f"/visits/{visit}/vitals", data=form(pulse="96", spo2="97"))
+    await station.browser.post(f"/visits/{visit}/vitals", data=form(pulse="120", spo2="97"))
+    await station.browser.post(f"/visits/{visit}/ask", data=form(pulse="120", spo2="97", reason="?"))
+
+    def measured(tx: Tx) -> list[float]:
+        held = records.of_encounter(tx, visit, "Observation")
+        return sorted(
+            item.resource["valueQuantity"]["value"] for item in held if "valueQuantity" in item.resource
+        )
+
+    assert await station.agent.database.run(measured) == [96, 97, 120]
+    shown = (await station.browser.get(f"/visits/{visit}")).text
+    assert 'value="120"' in shown
+    assert 'value="97"' in shown
+
+
 async def test_asking_for_a_doctor_saves_what_was_measured_and_overtakes_everything(station: Station) -> None:
     await registered(station, name="Ai Đó Khác", cccd="")
     patient = await registered(station)
@@ -194,10 +218,8 @@ async def test_the_suggested_specialty_is_asked_for_unless_another_is_chosen(sta
         visit = await visiting(station, patient)
         sent = form(signs=["chest_pain"], specialty=chosen, consciousness="A")
         await station.browser.post(f"/visits/{visit}/ask", data=sent)
-        held = await station.agent.database.run(
-            lambda tx: records.read(tx, "ServiceRequest", sent["request_id"])
-        )
-        wanted.append(held.resource["performerType"]["coding"][0]["code"])
+        request = await held(station, "ServiceRequest", sent["request_id"])
+        wanted.append(request["performerType"]["coding"][0]["code"])
     assert wanted == ["cardiology", "surgery"]
 
 

@@ -77,9 +77,13 @@ def test_work_that_failed_half_way_leaves_nothing(tmp_path: Path) -> None:
     class Power(Exception):
         pass
 
-    with pytest.raises(Power), database.transaction() as tx:
-        Desk(tx, now=NOW, by="").put({"resourceType": "Patient", "id": "p", "name": [{"text": "A"}]})
-        raise Power
+    def half_way() -> None:
+        with database.transaction() as tx:
+            Desk(tx, now=NOW, by="").put({"resourceType": "Patient", "id": "p", "name": [{"text": "A"}]})
+            raise Power
+
+    with pytest.raises(Power):
+        half_way()
     with database.transaction() as tx:
         assert tx.execute("select count(*) from resource").fetchone()[0] == 0
         assert outbox.counts(tx).total == 0

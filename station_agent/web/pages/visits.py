@@ -66,7 +66,7 @@ async def _show(request: Request, given: Input | None, status: int = 200) -> Res
         visit = records.read(tx, "Encounter", visit_id)
         person = views.person(tx, service.patient_of(visit))
         held = records.of_encounter(tx, visit_id, "Observation")
-        fields, signs = reading.form_values(service.latest_set(tx, visit_id)) if held else ({}, [])
+        fields, signs = reading.form_values(service.newest_of_each(tx, visit_id).values())
         return {
             "visit_id": visit_id,
             "visit": visit,
