@@ -22,19 +22,16 @@ from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
 from clinic_net.kernel.asgi import BodyTooLarge, BrowserHeaders, LimitBody, LogRequests
 from clinic_net.kernel.errors import (
-    Conflict,
-    Forbidden,
     Invalid,
     NotFound,
     Place,
-    PreconditionFailed,
     Refusal,
     TooLarge,
     TooMany,
-    Unauthenticated,
     Unavailable,
 )
 from clinic_net.kernel.health import router as health_routes
+from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.records.routes import router as records_routes
@@ -42,27 +39,6 @@ from clinic_net.signalling import edge as signalling
 from clinic_net.sync.routes import router as sync_routes
 
 log = structlog.get_logger()
-
-STATUS: tuple[tuple[type[Refusal], int], ...] = (
-    (Unauthenticated, 401),
-    (Forbidden, 403),
-    (NotFound, 404),
-    (Conflict, 409),
-    (PreconditionFailed, 412),
-    (TooLarge, 413),
-    (Invalid, 422),
-    (TooMany, 429),
-    (Unavailable, 503),
-)
-"""A family's HTTP status. FHIR's 400 for malformed input is set by the records' routes."""
-
-
-def status_of(refusal: Refusal) -> int:
-    """Return the HTTP status of a refusal: its own ``status`` if it has one, else its family's."""
-    own = getattr(refusal, "status", None)
-    if isinstance(own, int):
-        return own
-    return next((status for family, status in STATUS if isinstance(refusal, family)), 400)
 
 
 def create_app(

@@ -6,13 +6,15 @@ It imports every module that subscribes to news, so whoever announces (the hub, 
 import asyncio
 from contextlib import suppress
 
+import structlog
+
 import clinic_net.consultations.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
-import structlog
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
+from clinic_net.referrals import service as referrals
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ async def _sweep(hub: Hub) -> None:
         try:
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
+                await referrals.sweep(session, hub.now())
         except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
             log.warning("sweep_failed", error=type(failure).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

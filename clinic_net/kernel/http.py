@@ -1,4 +1,4 @@
-"""The seams through which HTTP reaches use cases: the process's hub, a transaction, the time."""
+"""The seams through which HTTP reaches use cases: the process's hub, a transaction, the time; statuses of refusals."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -8,7 +8,40 @@ from fastapi import Depends
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
 
+from clinic_net.kernel.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Refusal,
+    TooLarge,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from clinic_net.kernel.hub import Hub
+
+STATUS: tuple[tuple[type[Refusal], int], ...] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (PreconditionFailed, 412),
+    (TooLarge, 413),
+    (Invalid, 422),
+    (TooMany, 429),
+    (Unavailable, 503),
+)
+"""A family's HTTP status."""
+
+
+def status_of(refusal: Refusal) -> int:
+    """Return the HTTP status of a refusal: its own ``status`` if it has one, else its family's."""
+    own = getattr(refusal, "status", None)
+    if isinstance(own, int):
+        return own
+    return next((status for family, status in STATUS if isinstance(refusal, family)), 400)
 
 
 def hub_of(connection: HTTPConnection) -> Hub:

@@ -9,18 +9,8 @@ from clinic_net.fhir import (
     UnknownSearchParameter,
     UnsupportedSearch,
 )
-from clinic_net.kernel.errors import (
-    Conflict,
-    Forbidden,
-    Invalid,
-    NotFound,
-    PreconditionFailed,
-    Refusal,
-    TooLarge,
-    TooMany,
-    Unauthenticated,
-    Unavailable,
-)
+from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.http import status_of as family_status
 from clinic_net.records.errors import TooCostly, TryAgain
 
 BAD_REQUESTS = (
@@ -32,27 +22,12 @@ BAD_REQUESTS = (
 )
 """What FHIR answers with 400: the request is not understood. 422 is for a resource that is, and is not valid."""
 
-_STATUS: tuple[tuple[type[Refusal], int], ...] = (
-    (Unauthenticated, 401),
-    (Forbidden, 403),
-    (NotFound, 404),
-    (Conflict, 409),
-    (PreconditionFailed, 412),
-    (TooLarge, 413),
-    (Invalid, 422),
-    (TooMany, 429),
-    (Unavailable, 503),
-)
-
 
 def status_of(refusal: Refusal) -> int:
     """Return the HTTP status of a refusal in FHIR's reading."""
     if isinstance(refusal, BAD_REQUESTS):
         return 400
-    own = getattr(refusal, "status", None)
-    if isinstance(own, int):
-        return own
-    return next((status for family, status in _STATUS if isinstance(refusal, family)), 400)
+    return family_status(refusal)
 
 
 def refusal_of(failure: DBAPIError) -> Refusal:

@@ -77,3 +77,9 @@ async def poke_the_station(hub: Hub, payload: Payload) -> None:
 async def check_now(hub: Hub, payload: Payload) -> None:
     """Sockets of who was revoked are closed now instead of at the next check."""
     await wire.tell(hub, wire.check(payload["address"]))
+
+
+@on("referral.changed")
+async def look_again(hub: Hub, payload: Payload) -> None:
+    """Boards show referrals too."""
+    await wire.tell(hub, wire.BOARD)
