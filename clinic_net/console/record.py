@@ -149,6 +149,17 @@ class Record:
     def medicines_now(self) -> tuple[Medicine, ...]:
         return tuple(each for each in self.medicines if each.taken)
 
+    @property
+    def measured_at(self) -> datetime | None:
+        """When the newest vital sign was measured."""
+        return max((each.last.at for each in self.series), default=None)
+
+    @property
+    def diastolic(self) -> str:
+        """The diastolic value that belongs to the newest systolic one, as written; else empty."""
+        pair = self.series_of("systolic", "diastolic")
+        return pair[1].written if len(pair) == 2 and pair[0].last.at == pair[1].last.at else ""
+
     def series_of(self, *keys: str) -> tuple[Series, ...]:
         """The vital signs of these keys that were measured, in this order."""
         found = {each.key: each for each in self.series}
