@@ -48,6 +48,11 @@ def reference(rtype: str, rid: str) -> dict[str, str]:
     return {"reference": f"{rtype}/{rid}"}
 
 
+def author(by: str) -> dict[str, str]:
+    """Return a Reference to whoever works here; a nurse who gave no name is still a nurse."""
+    return {"display": by or "nurse"}
+
+
 def concept(system: str, code: str, display: str) -> Resource:
     """Return a CodeableConcept of one coding."""
     return {"coding": [{"system": system, "code": code, "display": display}], "text": display}

@@ -18,6 +18,7 @@ from station_agent.forms.common import (
     OWN_SYSTEM,
     Problem,
     Resource,
+    author,
     concept,
     fhir_instant,
     lines_of,
@@ -182,7 +183,7 @@ def allergy(text: str, *, patient_id: str, by: str, now: datetime) -> Resource:
         "code": {"text": text},
         "patient": reference("Patient", patient_id),
         "recordedDate": fhir_instant(now),
-        "recorder": {"display": by},
+        "recorder": author(by),
     }
 
 
@@ -197,7 +198,7 @@ def medicines(entry: PatientEntry, *, patient_id: str, by: str, now: datetime) -
             "medicationCodeableConcept": {"text": line},
             "subject": reference("Patient", patient_id),
             "dateAsserted": fhir_instant(now),
-            "informationSource": {"display": by},
+            "informationSource": author(by),
         }
         for line in entry.medicines
     ]

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from station_agent.forms.common import OWN_SYSTEM, Resource, concept, fhir_instant, reference, without_empty
+from station_agent.forms.common import (
+    OWN_SYSTEM,
+    Resource,
+    author,
+    concept,
+    fhir_instant,
+    reference,
+    without_empty,
+)
 
 TRIAGE_EXTENSION = "http://clinic-net.vn/fhir/StructureDefinition/triage"
 
@@ -87,7 +95,7 @@ def consult_request(
             "subject": reference("Patient", ask.patient_id),
             "encounter": reference("Encounter", ask.encounter_id),
             "authoredOn": fhir_instant(now),
-            "requester": {"display": ask.by or "nurse"},
+            "requester": author(ask.by),
             "performerType": concept(OWN_SYSTEM + "specialty", ask.specialty, ask.specialty_name),
             "reasonCode": [{"text": ask.reason}] if ask.reason else [],
             "supportingInfo": [reference("Observation", rid) for rid in observations[:50]],

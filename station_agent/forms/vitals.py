@@ -11,6 +11,7 @@ from station_agent.forms.common import (
     OWN_SYSTEM,
     Problem,
     Resource,
+    author,
     concept,
     fhir_moment,
     reference,
@@ -248,7 +249,7 @@ def _observation(setting: Setting, part: str, code: Resource, value: Resource) -
         "subject": reference("Patient", setting.patient_id),
         "encounter": reference("Encounter", setting.encounter_id),
         "effectiveDateTime": fhir_moment(setting.at),
-        "performer": [{"display": setting.by or "nurse"}],
+        "performer": [author(setting.by)],
         **value,
     }
 

@@ -54,8 +54,9 @@ def every_resource() -> Iterator[dict[str, Any]]:
     ):
         entry, _ = read_patient(form, today=TODAY)
         yield patient_form.patient(entry, rid=rid)
-        yield from patient_form.allergies(entry, patient_id=rid, by="nurse", now=NOW)
-        yield from patient_form.medicines(entry, patient_id=rid, by="nurse", now=NOW)
+        for by in ("Lan", ""):
+            yield from patient_form.allergies(entry, patient_id=rid, by=by, now=NOW)
+            yield from patient_form.medicines(entry, patient_id=rid, by=by, now=NOW)
     opened = visit_form.encounter(rid=visit, patient_id=rid, reason="Đau ngực", by="", started=NOW)
     yield opened
     yield visit_form.finished(opened, ended=NOW)
