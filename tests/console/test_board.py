@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from clinic_net.access.principals import Role
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
+from clinic_net.referrals import service as referrals
 from tests.console.support import (
     PATIENT_NAME,
     Person,
@@ -20,7 +21,7 @@ from tests.console.support import (
     text_of,
     title_of,
 )
-from tests.consultations.support import forget_everything
+from tests.consultations.support import PROVINCIAL, forget_everything
 
 
 @pytest.fixture
@@ -158,6 +159,31 @@ async def test_a_call_that_failed_is_closed_with_a_decision(
         answer = await client.post(f"/cases/{case}/close", data={"outcome": "advice"})
         assert answer.headers["location"] == "/board"
         assert f"/cases/{case}" not in (await client.get("/board/live")).text
+
+
+async def test_an_open_referral_shows_when_its_answer_is_due(
+    clinic: Hub, app: FastAPI, coordinator: Person
+) -> None:
+    doctor = await add_person(clinic, Role.DOCTOR, specialties=("cardiology",))
+    await go_on_duty(clinic, doctor)
+    case = await ask_for_a_doctor(clinic)
+    async with clinic.sessions() as session, session.begin():
+        await consultations.accept(session, case, by=doctor.user, now=clinic.now())
+        await referrals.refer(
+            session,
+            case,
+            by=doctor.user,
+            to_facility=PROVINCIAL,
+            urgency="red",
+            reason="Nhồi máu cơ tim",
+            now=clinic.now(),
+        )
+    async with signed_in(app, coordinator) as client:
+        said = text_of((await client.get("/board/live")).text)
+    assert "1 ca chuyển tuyến đang mở" in said
+    assert f"Cơ sở {PROVINCIAL}" in said
+    assert "Phải trả lời trong 9:" in said
+    assert "Nhồi máu" not in said
 
 
 async def test_who_is_on_duty_is_listed_with_whether_they_can_be_reached(
