@@ -181,6 +181,9 @@ VITALS: Words = MappingProxyType(
 )
 """By the keys of ``record.Series``."""
 
+UNITS: Words = MappingProxyType({"/min": N_("/min")})
+"""Units that are not the same in every language."""
+
 ROLES: Words = MappingProxyType(
     {
         "doctor": N_("Doctor"),
@@ -258,6 +261,10 @@ def vital(key: str) -> str:
     return VITALS.get(key, key)
 
 
+def unit(code: str) -> str:
+    return UNITS.get(code, code)
+
+
 def role(code: str) -> str:
     return ROLES.get(code, code)
 
@@ -303,7 +310,7 @@ def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callabl
     plain: tuple[Callable[..., str], ...] = (
         urgency, colour, state, step, next_step, outcome, end_reason, decline, answer, referral_state,
         referral_reason, tier, sex, section,
-        vital, role, actor,
+        vital, unit, role, actor,
     )  # fmt: skip
     return {
         **{word.__name__: said(word) for word in plain},

@@ -87,7 +87,7 @@ async def test_the_card_shows_the_picture_of_the_case_without_a_name(
     ):
         assert expected in said
     for value in ("26 /phút", "91 %", "92/58 mmHg", "128 /phút", "37.4 °C"):
-        assert value.replace("/phút", "/min") in said
+        assert value in said
     assert patients.ALLERGY in said
     assert patients.NAME not in said
 

@@ -119,9 +119,10 @@ function guardForms() {
     if (failed) failure.scrollIntoView({ block: "nearest" });
   };
   document.body.addEventListener("htmx:afterRequest", (event) => {
-    const { elt, successful, xhr } = /** @type {CustomEvent} */ (event).detail;
-    if (!(elt instanceof HTMLFormElement)) return;
-    if (xhr?.status === 200) typed.delete(elt.id); // 422 is the form again, with what is missing marked
+    const { requestConfig, successful, xhr } = /** @type {CustomEvent} */ (event).detail;
+    const form = requestConfig?.elt; // the form that asked; its answer has taken its place in the page
+    if (!(form instanceof HTMLFormElement)) return;
+    if (xhr?.status === 200) typed.delete(form.id); // 422 is the form again, with what is missing marked
     failed(!successful);
   });
   addEventListener("beforeunload", (event) => {
