@@ -39,7 +39,10 @@ def browser() -> Iterator[Browser]:
 def person(chromium: Browser, address: str) -> Page:
     """Open a browser profile of its own for one person, at an address."""
     context = chromium.new_context(
-        base_url=address, locale="vi-VN", viewport={"width": 1280, "height": 900}, permissions=["camera", "microphone"]
+        base_url=address,
+        locale="vi-VN",
+        viewport={"width": 1280, "height": 900},
+        permissions=["camera", "microphone"],
     )
     context.set_default_timeout(20_000)
     return context.new_page()

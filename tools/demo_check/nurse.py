@@ -48,8 +48,7 @@ class Nurse:
         page.check("[name=oxygen][value=no]", force=True)
         page.check("[name=signs_looked]", force=True)
         page.wait_for_selector("#triage .triage:not(.none)")
-        colours = page.locator("#triage .triage").get_attribute("class") or ""
-        return colours.removeprefix("triage").strip()
+        return (page.locator("#triage .triage").get_attribute("class") or "").split()[1]
 
     def ask_for_doctor(self, reason: str, specialty: str) -> None:
         """Press the one button; arrive at the case's page."""
