@@ -62,8 +62,7 @@ class Agent:
         endpoint = self.enrolment["token_endpoint"]
         self.tokens = Tokens(
             options.directory, device=self.enrolment["device"], url=reached + endpoint,
-            audience=self.enrolment["audience"],
-            clock=clock.now,
+            audience=self.enrolment["audience"], clock=clock.now,
         )  # fmt: skip
         self.syncing = Syncing(
             self.database, self.tokens, Route(reached, self.enrolment["station"]), link=self.link, clock=clock.now,
@@ -71,7 +70,7 @@ class Agent:
         )  # fmt: skip
         self.signal = HubSignal(
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,
-            stopped=self._stopped, now=clock.now,
+            lost=lambda: self.syncing.poke(pull=True), stopped=self._stopped, now=clock.now,
         )  # fmt: skip
         self.relay.use(self.signal)
         self.link.watch(self._link_changed)

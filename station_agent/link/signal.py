@@ -31,7 +31,8 @@ Message = Callable[[Envelope], Awaitable[None]]
 
 
 class HubSignal:
-    """One session. ``welcomed`` and ``delivered`` are told in order; ``request`` waits for the hub's answer."""
+    """One session. ``welcomed`` and ``delivered`` are told in order, ``lost`` when an open socket ends; ``request``
+    waits for the hub's answer."""
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class HubSignal:
         hub: str,
         welcomed: Welcome,
         delivered: Message,
+        lost: Callable[[], None],
         stopped: Callable[[int], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -47,6 +49,7 @@ class HubSignal:
         self._url = f"{hub.replace('http', 'ws', 1)}/signal"
         self._welcomed = welcomed
         self._delivered = delivered
+        self._lost = lost
         self._stopped = stopped
         self._now = now
         self._half = self._new_half()
@@ -101,7 +104,10 @@ class HubSignal:
             await self._pause(code)
 
     async def _pause(self, code: int | None) -> None:
+        was_open = self.open
         self._half.closed(code, now=clock.monotonic())
+        if was_open:
+            self._lost()
         if code == CloseCode.UNAUTHENTICATED:
             self._tokens.forget()
         wait = self._half.retry_after(secrets.SystemRandom().random)

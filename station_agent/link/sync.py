@@ -109,23 +109,23 @@ class Syncing:
             self._link.now_is(LinkState.REVOKED, at=self._clock(), reason=error.reason)
             return REVOKED_EVERY_S
         except LinkError as error:
-            return self._failed(error.reason, error.retry_after)
+            return await self._failed(error.reason, error.retry_after)
         except httpx.HTTPError as error:
-            return self._failed(type(error).__name__, None)
+            return await self._failed(type(error).__name__, None)
         except Exception:
             # The loop must outlive every surprise: a station that stops sending without a word loses its patients.
             log.exception("sync_failed")
-            return self._failed("internal", None)
+            return await self._failed("internal", None)
         self.attempt = 0
         return PULL_EVERY_S
 
-    def _failed(self, reason: str, retry_after: float | None) -> float:
+    async def _failed(self, reason: str, retry_after: float | None) -> float:
         self.attempt += 1
         self._link.now_is(LinkState.OFFLINE, at=self._clock(), reason=reason)
         log.info("link_failed", reason=reason, attempt=self.attempt)
         if retry_after is not None:
             return honoured(retry_after, self._rng)
-        return wait_before(self.attempt, self._rng)
+        return wait_before(self.attempt, self._rng, urgent=await self._database.run(_urgent))
 
     async def exchange(self, client: httpx.AsyncClient) -> None:
         """Push everything that waits, fastest lane first, and pull until nothing is left.

@@ -58,6 +58,7 @@ class Relay:
 
     async def welcomed(self, event: Welcomed) -> None:
         """The hub session is open. A new one holds the whole truth, and no call is joined in it."""
+        self._poked()  # the link is there: what waits need not wait for its back-off
         if event.resumed:
             return
         self.sessions.end_all()
