@@ -1,6 +1,7 @@
 """A doctor's own page: on duty or not, what rings, what is still owed; and the answers to a call."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request
@@ -13,8 +14,8 @@ from clinic_net.console.charts import chart_of
 from clinic_net.console.pages import is_fragment, render
 from clinic_net.consultations import service as consultations
 from clinic_net.consultations.errors import AnsweredElsewhere, NotInThisState
-from clinic_net.consultations.service import CaseRow
 from clinic_net.kernel.http import Now, UnitOfWork
+from clinic_net.referrals import service as referrals
 
 router = APIRouter()
 
@@ -32,8 +33,7 @@ async def own_page(
     now: Now,
 ) -> Response:
     on_duty = await consultations.is_on_duty(session, user)
-    cases = await _cases(session, user, now)
-    return render(request, "doctor.html", user=user, on_duty=on_duty, cases=cases)
+    return render(request, "doctor.html", user=user, on_duty=on_duty, **await _lists(session, user, now))
 
 
 @router.post("/doctor/duty")
@@ -48,7 +48,7 @@ async def switch_duty(
 
 @router.get("/doctor/cases")
 async def own_cases(request: Request, user: Doctor, session: UnitOfWork, now: Now) -> Response:
-    return render(request, "_cases.html", user=user, cases=await _cases(session, user, now))
+    return render(request, "_cases.html", user=user, **await _lists(session, user, now))
 
 
 @router.get("/consultations/{consultation}/card")
@@ -80,10 +80,17 @@ async def decline(
     return RedirectResponse("/doctor", 303)
 
 
-async def _cases(session: AsyncSession, user: UserPrincipal, now: Now) -> list[CaseRow]:
-    """Return what waits for somebody's answer and what this doctor has taken; not what others have taken."""
-    return [
+async def _lists(session: AsyncSession, user: UserPrincipal, now: datetime) -> dict[str, Any]:
+    """Return the cases that wait for an answer or that this doctor has taken (not those that others have taken),
+    and the referrals that this doctor's hospital owes an answer or a plan."""
+    cases = [
         case
         for case in await consultations.open_cases(session, user, now=now)
         if case.state in WAITING or case.accepted_by == user.id
     ]
+    inbox = [
+        row
+        for row in await referrals.open_referrals(session, user, now=now)
+        if row.to_facility == user.facility and row.state in ("sent", "accepted")
+    ]
+    return {"cases": cases, "inbox": inbox}
