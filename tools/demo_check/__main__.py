@@ -32,7 +32,7 @@ from tools.demo_check.report import Report, StepFailed, until
 SIGNAL_LOSS_S = 60
 """A call outlives the loss of a signalling socket for this long (the promise), and longer."""
 
-_ACKNOWLEDGED = "select rtype, rid, count(*) from outbox where leg = 'applied' group by rtype, rid"
+_ACKNOWLEDGED = "select distinct rtype, id from outbox where leg = 'applied'"
 
 
 def free_port() -> int:
@@ -183,7 +183,8 @@ def decide(report: Report, nurse: Nurse, doctor: Doctor, coordinator: Page, case
             days="1",
         )
     with report.step("referral sent") as facts:
-        facts["to"] = doctor.refer("Đau ngực, SpO2 thấp, cần can thiệp")
+        place = doctor.refer("Đau ngực, SpO2 thấp, cần can thiệp")
+        facts["to"] = place
     with report.step("decided"):
         doctor.decide("transfer")
     with report.step("call ended"):
@@ -195,7 +196,7 @@ def decide(report: Report, nurse: Nurse, doctor: Doctor, coordinator: Page, case
         )
     with report.step("case left the list, referral is on it"):
         coordinator.wait_for_selector(f'#live a[href="/cases/{case}"]', state="detached")
-        assert "Bệnh viện" in coordinator.locator("#live").inner_text(), "the referral is on the board"
+        assert place in coordinator.locator("#live").inner_text(), "the referral is on the board"
 
 
 def compare(report: Report, network: DemoNetwork) -> None:
@@ -211,7 +212,7 @@ def compare(report: Report, network: DemoNetwork) -> None:
         ) as fhir:
             for index in range(len(STATIONS)):
                 with sqlite3.connect(network.station_data(index) / "station.sqlite3") as station:
-                    for rtype, rid, _ in station.execute(_ACKNOWLEDGED).fetchall():
+                    for rtype, rid in station.execute(_ACKNOWLEDGED).fetchall():
                         checked += 1
                         if fhir.get(f"/{rtype}/{rid}").status_code != 200:
                             missing.append(f"{rtype}/{rid}")
