@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -91,8 +92,19 @@ def _say(arguments: argparse.Namespace, facts: dict[str, object]) -> int:
     return OK
 
 
+def _end_in_order() -> None:
+    """Let SIGTERM end a long-running command as Ctrl-C does: by leaving every ``with``.
+
+    uvicorn raises the signal again once it has shut down; by default that would end the process on the spot, and
+    leave the embedded servers running. A shell without job control starts background programs deaf to SIGINT.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 def serve(arguments: argparse.Namespace) -> int:
     """Run the hub until it is told to stop."""
+    _end_in_order()
     address = f"http://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
     with _settings(arguments, public_url=None if configured else address) as settings:
@@ -118,6 +130,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 def run_worker(arguments: argparse.Namespace) -> int:
     """Run a worker until it is told to stop."""
+    _end_in_order()
 
     async def work() -> None:
         async with _opened(arguments) as hub:

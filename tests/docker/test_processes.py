@@ -213,9 +213,10 @@ def test_two_nodes_are_one_hub_and_either_may_go(installation: Installation, tmp
         installation.start("worker", tmp_path / "worker.log")
         _until("the worker's first work", lambda: installation.waiting_jobs() == 0)
 
-        installation.stop("hub-a")
+        assert installation.stop("hub-a") == 0, "it ended without leaving in order"
         assert second.get("/access/v1/session").json()["login"] == "dr.lan"
-    assert installation.running["worker"].poll() is None
+    assert installation.stop("worker") == 0
+    assert installation.stop("hub-b") == 0
     logs = "".join(path.read_text() for path in tmp_path.glob("*.log"))
     assert password not in logs
     assert (installation.secrets / "CLINIC_NET_TOKEN_KEY").read_text() not in logs
