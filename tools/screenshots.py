@@ -1,141 +1,101 @@
-"""``make screenshots``: pictures of a running demo's pages, at a telephone's and a desk's width.
-
-Without options it looks for the demo where ``make demo`` leaves it. ``--visit LOGIN:PATH`` adds a page of one
-person, such as a consultation; ``--station URL/PATH`` replaces the stations' start pages.
-"""
+"""``make screenshots``: play the main job and picture its pages, at a telephone's and a desk's width."""
 
 import argparse
-import json
-import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
+from shutil import rmtree
 
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tools.chromium import SKIPPED, find_chromium
+from tools.demo import sample
+from tools.demo.__main__ import PEOPLE
+from tools.demo.network import STATIONS, DemoNetwork
+from tools.demo_check.__main__ import free_port
+from tools.demo_check.browser import browser, person
+from tools.demo_check.doctor import Doctor, arriving, sign_in
+from tools.demo_check.nurse import Nurse
+from tools.demo_check.report import until
 
-WIDTHS = (360, 1440)
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)  # fmt: skip
-_SETTLE_MS = 1_200
+WIDTHS = {360: 780, 1440: 900}
+"""Width of the window: its height. A picture shows what fits, as a person first sees it."""
+
+_SETTLE_MS = 700
 """Pages fetch their live parts after they are loaded."""
 
 
-@dataclass(frozen=True)
-class Visit:
-    """A page to be pictured: ``login`` None needs no sign-in."""
-
-    base: str
-    path: str
-    name: str
-    login: str | None = None
-    password: str = ""
-
-
-def visits(hub: str, stations: list[str], people: dict[str, str], more: list[str]) -> Iterator[Visit]:
-    """Return what to picture: the entrance, everybody's own page, the pages asked for, the stations."""
-    yield Visit(hub, "/sign-in", "hub-sign-in")
-    for login, password in people.items():
-        yield Visit(hub, "/", f"hub-{login}", login, password)
-    for wanted in more:
-        login, _, path = wanted.partition(":")
-        yield Visit(hub, path, f"hub-{login}{_slug(path)}", login, people[login])
-    for index, address in enumerate(stations, start=1):
-        base, slash, path = re.fullmatch(r"(https?://[^/]+)(/?)(.*)", address).groups()  # type: ignore[union-attr]  # checked by the parser
-        yield Visit(base, f"{slash or '/'}{path}", f"station-{index}{_slug(path)}")
-
-
-def _slug(path: str) -> str:
-    """Return a path as part of a file name; identifiers of cases say nothing in it."""
-    parts = [part for part in path.strip("/").split("/") if part and not re.fullmatch(r"[0-9a-f-]{36}", part)]
-    return "".join(f"-{part}" for part in parts)
-
-
-def take(browser: Browser, visit: Visit, folder: Path) -> None:
-    """Picture one page at every width.
-
-    Raises:
-        playwright.sync_api.Error: it cannot be opened.
-    """
-    context = browser.new_context(base_url=visit.base, locale="vi-VN", timezone_id="Asia/Ho_Chi_Minh")
-    page = context.new_page()
-    if visit.login is not None:
-        _sign_in(page, visit.login, visit.password)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 800})
-        page.goto(visit.path)
+def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
+    """Take a page at every width, without disturbing it."""
+    for width, height in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(_SETTLE_MS)
-        file = folder / f"{visit.name}-{width}.png"
-        page.screenshot(path=file, full_page=True)
-        print(file)
-    context.close()
+        file = folder / f"{name}-{width}.png"
+        page.screenshot(path=file, full_page=whole)
+        print(file, flush=True)
 
 
-def _sign_in(page: Page, login: str, password: str) -> None:
-    page.goto("/sign-in")
-    page.fill("input[name=login]", login)
-    page.fill("input[name=password]", password)
-    page.click("main button")
-    page.wait_for_selector("form[action='/sign-out']")
+def play(network: DemoNetwork, passwords: dict[str, str], chromium: Browser, folder: Path) -> None:
+    """Play the main job once, stopping for pictures."""
+    coordinator, desk = person(chromium, network.hub_url), person(chromium, network.hub_url)
+    nurse, doctor = Nurse(person(chromium, network.station_url(0))), Doctor(desk)
+    desk.goto("/sign-in")
+    picture(desk, "sign-in", folder)
+    sign_in(coordinator, "dieuphoi.dienbien", passwords["dieuphoi.dienbien"])
+    sign_in(desk, "bacsi.mai", passwords["bacsi.mai"])
+    doctor.go_on_duty()
 
-
-def _people(given: list[str], data: Path) -> dict[str, str]:
-    """Return passwords by login: those given, else those that the demo remembers."""
-    if given:
-        return dict(each.split("=", 1) for each in given)
-    remembered = data / "demo.json"
-    return dict(json.loads(remembered.read_text("utf-8"))["passwords"]) if remembered.is_file() else {}
-
-
-def _address(text: str) -> str:
-    if re.fullmatch(r"https?://[^/]+(/.*)?", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no http address")
-    return text
-
-
-def _credential(text: str) -> str:
-    if "=" not in text:
-        raise argparse.ArgumentTypeError("give LOGIN=PASSWORD")
-    return text
+    until("the sample patients are at the hub", lambda: nurse.waiting() == 0, seconds=60)
+    nurse.page.goto("/patients")
+    nurse.page.fill("input[type=search]", "lo thi hoa")
+    nurse.page.locator("a.row", has_text="Lò Thị Hoà").first.click()
+    nurse.page.wait_for_url("**/patients/*-*")
+    picture(nurse.page, "station-patient", folder)
+    nurse.open_visit("Đau ngực, khó thở từ sáng")
+    nurse.measure(
+        respiratory_rate="26", spo2="90", pulse="132", temperature="38.6", systolic="92", diastolic="60"
+    )
+    picture(nurse.page, "station-visit", folder, whole=True)
+    nurse.ask_for_doctor("Nhờ bác sĩ xem giúp, nghi nhồi máu cơ tim", "emergency")
+    doctor.picture_of(nurse.case)
+    picture(desk, "doctor-ring", folder)
+    picture(coordinator, "board", folder)
+    doctor.accept(nurse.case)
+    arriving(desk, "doctor")
+    arriving(nurse.page, "station")
+    picture(nurse.page, "station-case", folder)
+    picture(desk, "consultation", folder, whole=True)
+    coordinator.goto(f"/cases/{nurse.case}")
+    picture(coordinator, "case", folder)
+    doctor.write_note("Nghi hội chứng vành cấp", "Aspirin, chuyển bệnh viện tỉnh ngay")
+    doctor.decide("transfer")
+    doctor.end()
+    nurse.page.goto("/")
+    picture(nurse.page, "station-home", folder)
 
 
 def main() -> int:
     """Take the pictures. Returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--hub", default="http://127.0.0.1:8080", type=_address)
-    parser.add_argument("--station", action="append", type=_address, metavar="URL")
-    parser.add_argument("--as", action="append", type=_credential, metavar="LOGIN=PASSWORD", dest="people")
-    parser.add_argument("--visit", action="append", default=[], metavar="LOGIN:PATH")
-    parser.add_argument("--data", type=Path, default=Path("demo-data"), help="folder of the demo")
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", type=Path, default=Path("docs/pictures"))
     given = parser.parse_args()
-    chromium = find_chromium()
-    if chromium is None:
-        print(SKIPPED, file=sys.stderr)
-        return 1
-    stations = given.station or ["http://127.0.0.1:8090", "http://127.0.0.1:8091"]
-    people = _people(given.people or [], given.data)
-    if unknown := [each for each in given.visit if each.partition(":")[0] not in people]:
-        parser.error(f"nobody of that name: {unknown[0]}")
     given.to.mkdir(parents=True, exist_ok=True)
-    failed = 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        for visit in visits(given.hub, stations, people, given.visit):
-            try:
-                take(browser, visit, given.to)
-            except Error as error:
-                print(f"{visit.name}: {error.message.splitlines()[0]}", file=sys.stderr)
-                failed += 1
-        browser.close()
-    return 1 if failed else 0
+    folder = Path(tempfile.mkdtemp(prefix="clinic-net-pictures-"))
+    network = DemoNetwork(folder, hub_port=free_port(), station_ports=(free_port(), free_port()))
+    try:
+        network.start_hub()
+        network.clinic_net("seed", "network")
+        passwords = network.add_people(PEOPLE)
+        for index, site in enumerate(STATIONS):
+            network.enrol(index, site)
+            sample.enter_now(network.station_data(index))
+            network.start_agent(index)
+        with browser() as chromium:
+            play(network, passwords, chromium, given.to)
+    finally:
+        network.stop()
+    rmtree(folder, ignore_errors=True)
+    return 0
 
 
 if __name__ == "__main__":

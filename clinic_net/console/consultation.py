@@ -24,7 +24,7 @@ from clinic_net.consultations import service as consultations
 from clinic_net.consultations.errors import EmptyDocument, PrescriptionIncomplete
 from clinic_net.consultations.service import CaseRow
 from clinic_net.directory import service as directory
-from clinic_net.directory.errors import UnknownFacility, UnknownSite
+from clinic_net.directory.errors import UnknownFacility
 from clinic_net.kernel.http import Now, UnitOfWork
 from clinic_net.referrals import service as referrals
 from clinic_net.referrals.errors import ReasonMissing, SamePlace, UnknownUrgency
@@ -171,18 +171,8 @@ async def _referral_facts(
 async def _places(
     session: AsyncSession, case: CaseRow, *, by: UserPrincipal, now: datetime
 ) -> list[tuple[str, str]]:
-    """Return facilities as (code, name): the doctor's own, then the station's chain of support, nearest first."""
+    """Return facilities as (code, name): the doctor's own, the station's chain of support, the province's others."""
     own = await directory.facility(session, by.facility)
-    found = {own.code: own.name}
-    try:
-        station = await directory.site(session, case.site, local_day(now))
-        at = await directory.facility(session, station.facility_code)
-        seen = {at.code}
-        while at.referral_facility_code and at.referral_facility_code not in seen:
-            at = await directory.facility(session, at.referral_facility_code)
-            seen.add(at.code)
-            found[at.code] = at.name
-        found.pop(station.facility_code, None)
-    except (UnknownFacility, UnknownSite):
-        pass
-    return list(found.items())
+    chain = await directory.support_chain(session, case.site, local_day(now))
+    others = await directory.hospitals(session, own.province_code)
+    return list({facility.code: facility.name for facility in (own, *chain, *others)}.items())

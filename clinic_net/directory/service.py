@@ -1,5 +1,6 @@
 """Use cases of the directory: find a place or a person as of a date; who is asked first for a station."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -73,24 +74,41 @@ async def current_unit(session: AsyncSession, code: str, as_of: date) -> AdminUn
     raise UnknownAdminUnit(code)
 
 
-async def ring_tiers(session: AsyncSession, site_code: str, as_of: date) -> tuple[Tier, ...]:
-    """Return whom a station's call rings, tier by tier: its referral facilities, its province, the nation.
-
-    The first tier is the chain of professional support (``referral_facility_code``) within the province.
+async def support_chain(session: AsyncSession, site_code: str, as_of: date) -> list[Facility]:
+    """Return who backs a station professionally (``referral_facility_code``), nearest first.
 
     Raises:
         UnknownSite: the site is not in the directory on that date.
     """
     place = await site(session, site_code, as_of)
-    chain: list[str] = []
     at = await store.facility(session, place.facility_code)
-    while at is not None and at.referral_facility_code and at.referral_facility_code not in chain:
+    seen = {place.facility_code}
+    chain: list[Facility] = []
+    while at is not None and at.referral_facility_code and at.referral_facility_code not in seen:
+        seen.add(at.referral_facility_code)
         at = await store.facility(session, at.referral_facility_code)
-        if at is None or at.province_code != place.province_code:
-            break
-        chain.append(at.code)
+        if at is not None:
+            chain.append(at)
+    return chain
+
+
+async def hospitals(session: AsyncSession, province: str) -> Sequence[Facility]:
+    """Return a province's facilities that take referred patients, most specialised first, then by name."""
+    kinds = ("central_hospital", "provincial_hospital", "regional_centre")
+    return await store.facilities(session, province=province, kinds=kinds)
+
+
+async def ring_tiers(session: AsyncSession, site_code: str, as_of: date) -> tuple[Tier, ...]:
+    """Return whom a station's call rings, tier by tier: who backs it first, its province, the nation.
+
+    Raises:
+        UnknownSite: the site is not in the directory on that date.
+    """
+    place = await site(session, site_code, as_of)
+    chain = await support_chain(session, site_code, as_of)
+    nearest = frozenset(backing.code for backing in chain[:1] if backing.province_code == place.province_code)
     return (
-        Tier(1, "referral", frozenset(chain[:1]), None),
+        Tier(1, "referral", nearest, None),
         Tier(2, "province", None, place.province_code),
         Tier(3, "nation", None, None),
     )
