@@ -46,7 +46,7 @@ def _checks() -> dict[str, tuple[str, ...] | None]:
         "browser-types": ("node_modules/.bin/tsc", "--project", "tsconfig.json") if modules else None,
         "translations": (sys.executable, "-m", "tools.translations", "--check"),
         "tests-pure": (*pytest, *_pure()) if _pure() else None,
-        "tests": (*pytest, *(f"--ignore={path}" for path in PURE)),
+        "tests": (*pytest, "--numprocesses=2", "--dist=loadfile", *(f"--ignore={path}" for path in PURE)),
     }
 
 

@@ -39,6 +39,7 @@ def create_engine(settings: HubSettings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=settings.database_wait.total_seconds(),
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text would hold what was being stored
         connect_args={
             "connect_timeout": 5,
             "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s",

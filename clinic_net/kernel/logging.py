@@ -14,7 +14,7 @@ SAFE_KEYS = frozenset(
         "event", "level", "timestamp", "logger", "error", "code", "doing", "task", "topic", "route", "method",
         "status", "ms", "node", "port", "count", "kind", "state", "tier", "rev", "reason", "station", "facility",
         "device", "session", "consultation", "chart", "version", "lane", "bytes", "address", "exc_info", "exception",
-        "role", "attempt", "service", "seconds", "path_template", "dropped_keys",
+        "role", "attempt", "service", "seconds", "path_template", "dropped_keys", "account",
     }
 )  # fmt: skip
 
@@ -28,9 +28,20 @@ def _keep_safe_keys(_logger: object, _name: str, event: MutableMapping[str, Any]
     return event
 
 
+class _ThroughStructlog(logging.Handler):
+    """Say what libraries log in our form: who, how bad, which exception. Their messages quote what they worked on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failure = record.exc_info[0] if record.exc_info else None
+        level = record.levelname.lower()
+        told = structlog.get_logger()
+        say = told.error if record.levelno >= logging.ERROR else told.warning
+        say("library_log", logger=record.name, kind=level, error=failure.__name__ if failure else None)
+
+
 def configure(*, json: bool) -> None:
     """Set up the process's logs; libraries' own loggers stay at warnings."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_ThroughStructlog()])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
