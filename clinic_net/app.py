@@ -35,6 +35,7 @@ from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.records.routes import router as records_routes
+from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
 from clinic_net.sync.routes import router as sync_routes
 
@@ -71,6 +72,7 @@ def create_app(
     app.include_router(health_routes)
     app.include_router(access_routes)
     app.include_router(fleet_routes)
+    app.include_router(search_routes)
     app.include_router(records_routes)
     app.include_router(sync_routes)
     signalling.mount(app)

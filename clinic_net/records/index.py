@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from hashlib import blake2b
 
 from clinic_net.clinical.names import fold, tone_key
 from clinic_net.fhir.index import IndexValues
 from clinic_net.fhir.values import QuantityValue, Text, Token
+from clinic_net.records import rules
 from clinic_net.records.keys import Keys, parameter_id
 
 _NAMES = frozenset({"name", "family", "given"})
@@ -28,6 +30,7 @@ class Rows:
     dates: frozenset[tuple[int, int, int]] = frozenset()
     strings: frozenset[tuple[int, str, str]] = frozenset()
     numbers: frozenset[tuple[int, float, float, int, int, int]] = frozenset()
+    links: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -47,6 +50,11 @@ def clipped(text: str) -> str:
 def double(number: Decimal | None, *, absent: float) -> float:
     """Return a number as the index compares it; ``absent`` for an open end."""
     return absent if number is None else float(number)
+
+
+def address_of(rtype: str, fid: str) -> int:
+    """Hash a resource's type and id. Not keyed: an id of ours says nothing, and heads hold it as it is."""
+    return int.from_bytes(blake2b(f"{rtype}/{fid}".encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
@@ -71,8 +79,20 @@ def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
     found.numbers.update(_number_rows(rtype, values, keys))
     found.tokens.update(keys.present(rtype, name) for name in values.names() - _COLUMNS)
     return Rows(
-        frozenset(found.tokens), frozenset(found.dates), frozenset(found.strings), frozenset(found.numbers)
+        frozenset(found.tokens),
+        frozenset(found.dates),
+        frozenset(found.strings),
+        frozenset(found.numbers),
+        frozenset(_links(rtype, values)),
     )
+
+
+def _links(rtype: str, values: IndexValues) -> Iterator[tuple[int, int]]:
+    for name, references in values.references.items():
+        p = parameter_id(rtype, name)
+        for reference in references:
+            if (target := rules.local_reference(reference)) is not None:
+                yield p, address_of(*target)
 
 
 def _token_hashes(keys: Keys, rtype: str, name: str, token: Token) -> Iterator[int]:

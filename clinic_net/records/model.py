@@ -38,7 +38,8 @@ class Resource(SQLModel, table=True):
     """The head of one resource. ``tenant`` says who answers for it, ``patient`` whose record it is part of.
 
     ``body`` is the received text with ``id`` and ``meta`` stamped, null once deleted. ``tokens`` are the hashes that
-    ``records_ix_token`` holds for it: an update writes only the difference.
+    ``records_ix_token`` holds for it: an update writes only the difference. ``address`` is the hash of its type and
+    id, to which ``records_ix_link`` points.
     """
 
     __tablename__ = "records_resource"
@@ -48,6 +49,7 @@ class Resource(SQLModel, table=True):
         Index("ix_records_resource_newest", "rtype", "rid", postgresql_where=text("not deleted")),
         Index("ix_records_resource_patient", "patient", "updated", postgresql_where=text("not deleted")),
         Index("ix_records_resource_tenant", "tenant", "rtype", "rid"),
+        Index("ix_records_resource_address", "address"),
     )
 
     rid: int | None = Field(
@@ -61,6 +63,7 @@ class Resource(SQLModel, table=True):
     updated: Instant
     deleted: bool = False
     author: str = Field(max_length=120)
+    address: int = _big()
     tokens: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
@@ -133,6 +136,17 @@ class NumberRow(SQLModel, table=True):
     u: int = _big(primary_key=True)
     c: int = _big(primary_key=True)
     n: int = _big(primary_key=True)
+
+
+class LinkRow(SQLModel, table=True):
+    """A reference: by parameter ``p`` the resource ``rid`` points to ``address``. Read both ways, for chains."""
+
+    __tablename__ = "records_ix_link"
+    __table_args__ = (Index("ix_records_ix_link_target", "address", "p", "rid"),)
+
+    rid: int = _big(primary_key=True)
+    p: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    address: int = _big(primary_key=True)
 
 
 class ConditionRow(SQLModel, table=True):

@@ -1,12 +1,15 @@
 """From a typed search to SQL conditions on ``records_resource``. Pure: builds expressions, runs none."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never, cast
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, or_, select, true
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, or_, select, true, union_all
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from clinic_net.access.policy import RecordScope
 from clinic_net.clinical.names import tone_key
 from clinic_net.fhir import InvalidSearchValue, UnsupportedSearch
 from clinic_net.fhir.criteria import (
@@ -20,11 +23,12 @@ from clinic_net.fhir.criteria import (
     TokenCriterion,
     UriCriterion,
 )
-from clinic_net.fhir.search import Clause, Sort
+from clinic_net.fhir.search import Chain, Clause, Has, Sort, Term
 from clinic_net.kernel.errors import Place
 from clinic_net.records.index import clipped, unit_hash
 from clinic_net.records.keys import Keys, parameter_id
-from clinic_net.records.model import DateRow, NumberRow, Resource, StringRow, TokenRow
+from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
+from clinic_net.records.store import visible
 
 _AFTER_ALL = "\U0010ffff"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,13 +38,63 @@ _APPROXIMATE = 0.1
 Condition = ColumnElement[bool]
 
 
-class Query:
-    """Conditions and orders of one search on one resource type."""
+@dataclass(frozen=True)
+class Setting:
+    """What every part of a search shares: the hashes, whose records it may look into, and when."""
 
-    def __init__(self, rtype: str, keys: Keys, now: datetime) -> None:
+    keys: Keys
+    scope: RecordScope
+    now: datetime
+
+
+class Query:
+    """Conditions and orders of one search on one resource type; ``resource`` is the table or an alias of it."""
+
+    def __init__(self, rtype: str, setting: Setting, resource: type[Resource] = Resource) -> None:
         self._rtype = rtype
-        self._keys = keys
-        self._now = now
+        self._setting = setting
+        self._keys = setting.keys
+        self._now = setting.now
+        self._resource = resource
+
+    def term(self, term: Term) -> Condition:
+        """Return what a term demands. See ``condition``."""
+        match term:
+            case Clause():
+                return self.condition(term)
+            case Chain():
+                return self._chained(term)
+            case Has():
+                return self._referred(term)
+            case _:
+                assert_never(term)
+
+    def _chained(self, chain: Chain) -> Condition:
+        """Every link is bound to the caller's scope: what lies outside must not even be told to exist."""
+        p = parameter_id(self._rtype, chain.parameter)
+        ways = []
+        for rtype, term in chain.targets:
+            target, link = aliased(Resource), aliased(LinkRow)
+            way = select(col(link.rid)).join(target, col(target.address) == col(link.address))
+            ways.append(way.where(col(link.p) == p, *self._there(rtype, target, term)))
+        return col(self._resource.rid).in_(ways[0] if len(ways) == 1 else union_all(*ways))
+
+    def _referred(self, has: Has) -> Condition:
+        source, link = aliased(Resource), aliased(LinkRow)
+        way = select(col(link.address)).join(source, col(source.rid) == col(link.rid))
+        way = way.where(
+            col(link.p) == parameter_id(has.source, has.parameter),
+            *self._there(has.source, source, has.term),
+        )
+        return col(self._resource.address).in_(way)
+
+    def _there(self, rtype: str, resource: type[Resource], term: Term) -> list[Condition]:
+        return [
+            col(resource.rtype) == rtype,
+            ~col(resource.deleted),
+            visible(self._setting.scope, self._now, resource),
+            Query(rtype, self._setting, resource).term(term),
+        ]
 
     def condition(self, clause: Clause) -> Condition:
         """Return what a clause demands of a row of ``records_resource``.
@@ -52,11 +106,11 @@ class Query:
             return self._missing(clause)
         if clause.parameter == "_id":
             codes = [value.code for value in clause.values if isinstance(value, TokenCriterion)]
-            found: Condition = col(Resource.fid).in_(codes)
+            found: Condition = col(self._resource.fid).in_(codes)
             return ~found if clause.modifier == "not" else found
         hashes = self.hashes(clause)
         if hashes is not None:
-            found = _has_token(hashes)
+            found = self._has_token(hashes)
             return ~found if clause.modifier == "not" else found
         return or_(*(self._ranged(clause, value) for value in clause.values))
 
@@ -83,23 +137,23 @@ class Query:
     def _missing(self, clause: Clause) -> Condition:
         if clause.parameter in ("_id", "_lastUpdated"):
             return false() if clause.missing else true()
-        present = _has_token([self._keys.present(self._rtype, clause.parameter)])
+        present = self._has_token([self._keys.present(self._rtype, clause.parameter)])
         return ~present if clause.missing else present
 
     def _ranged(self, clause: Clause, value: Criterion) -> Condition:
         p = parameter_id(self._rtype, clause.parameter)
         match value:
             case DateCriterion() if clause.parameter == "_lastUpdated":
-                return _updated(value, self._now)
+                return _updated(value, col(self._resource.updated), self._now)
             case DateCriterion():
                 lo, hi = col(DateRow.lo), col(DateRow.hi)
-                return _has(DateRow, p, _date(value, lo, hi, self._now))
+                return self._has(DateRow, p, _date(value, lo, hi, self._now))
             case NumberCriterion():
-                return _has(NumberRow, p, _number(value))
+                return self._has(NumberRow, p, _number(value))
             case QuantityCriterion():
-                return _has(NumberRow, p, and_(_number(value.number), self._unit(clause, value)))
+                return self._has(NumberRow, p, and_(_number(value.number), self._unit(clause, value)))
             case StringCriterion(text=text):
-                return _has(StringRow, p, _string(text.folded, clause.modifier))
+                return self._has(StringRow, p, _string(text.folded, clause.modifier))
             case CompositeCriterion():
                 place = Place(
                     clause.parameter, UnsupportedSearch.code, "composite parameters are not supported"
@@ -130,8 +184,8 @@ class Query:
             if isinstance(value, StringCriterion)
         ]
         column = col(StringRow.marked)
-        same = _has(StringRow, p, column.in_(marked))
-        begins = _has(StringRow, p, or_(*(_prefix(column, text) for text in marked)))
+        same = self._has(StringRow, p, column.in_(marked))
+        begins = self._has(StringRow, p, or_(*(_prefix(column, text) for text in marked)))
         return case((same, 0), (begins, 1), else_=2)
 
     def order(self, sort: Sort) -> ColumnElement[Any]:
@@ -141,43 +195,43 @@ class Query:
             UnsupportedSearch: the parameter's values have no order in the index.
         """
         if sort.parameter == "_lastUpdated":
-            return cast(ColumnElement[Any], col(Resource.updated))
+            return cast(ColumnElement[Any], col(self._resource.updated))
         if sort.parameter == "_id":
-            return cast(ColumnElement[Any], col(Resource.fid))
+            return cast(ColumnElement[Any], col(self._resource.fid))
         p = parameter_id(self._rtype, sort.parameter)
         pick = func.max if sort.descending else func.min
         match sort.type:
             case "date":
                 last = -(2**62) - 1 if sort.descending else 2**62 + 1
-                return _value(DateRow, p, pick(col(DateRow.lo)), last)
+                return self._value(DateRow, p, pick(col(DateRow.lo)), last)
             case "string":
-                return _value(
+                return self._value(
                     StringRow, p, pick(col(StringRow.folded)), "" if sort.descending else _AFTER_ALL
                 )
             case "number" | "quantity":
                 last_number = float("-inf") if sort.descending else float("inf")
-                return _value(NumberRow, p, pick(col(NumberRow.lo)), last_number)
+                return self._value(NumberRow, p, pick(col(NumberRow.lo)), last_number)
             case _:
                 place = Place("_sort", UnsupportedSearch.code, "this parameter cannot be sorted by")
                 raise UnsupportedSearch(f"_sort: {place.message}", places=[place])
 
+    def _has_token(self, hashes: list[int]) -> Condition:
+        return (
+            exists()
+            .where(col(TokenRow.rid) == col(self._resource.rid), col(TokenRow.h).in_(hashes))
+            .correlate(self._resource)
+        )
+
+    def _has(self, table: "_Row", p: int, condition: Condition) -> Condition:
+        found = exists().where(col(table.rid) == col(self._resource.rid), col(table.p) == p, condition)
+        return found.correlate(self._resource)
+
+    def _value(self, table: "_Row", p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
+        inner = select(picked).where(col(table.rid) == col(self._resource.rid), col(table.p) == p)
+        return func.coalesce(inner.correlate(self._resource).scalar_subquery(), last)
+
 
 _Row = type[DateRow] | type[StringRow] | type[NumberRow]
-
-
-def _has_token(hashes: list[int]) -> Condition:
-    found = exists().where(col(TokenRow.rid) == col(Resource.rid), col(TokenRow.h).in_(hashes))
-    return found.correlate(Resource)
-
-
-def _has(table: _Row, p: int, condition: Condition) -> Condition:
-    found = exists().where(col(table.rid) == col(Resource.rid), col(table.p) == p, condition)
-    return found.correlate(Resource)
-
-
-def _value(table: _Row, p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
-    inner = select(picked).where(col(table.rid) == col(Resource.rid), col(table.p) == p).correlate(Resource)
-    return func.coalesce(inner.scalar_subquery(), last)
 
 
 def _prefix(column: Any, text: str) -> Condition:
@@ -228,8 +282,7 @@ def _moment(micros: int) -> datetime:
     return _EPOCH + timedelta(microseconds=max(lowest, min(highest, micros)))
 
 
-def _updated(value: DateCriterion, now: datetime) -> Condition:
-    at = col(Resource.updated)
+def _updated(value: DateCriterion, at: Any, now: datetime) -> Condition:
     a, b = _moment(value.lo), _moment(value.hi)
     near = tuple(_moment(edge) for edge in _widened(value, now))
     conditions: dict[str, Callable[[], Condition]] = {

@@ -5,7 +5,7 @@ to, so that it fits nothing else. Pages stay stable while data is written, becau
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -18,11 +18,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search, index, parse
 from clinic_net.fhir.search import Clause, Include
+from clinic_net.fhir.search_terms import unsupported
 from clinic_net.records import rules, store
 from clinic_net.records.errors import InvalidCursor
 from clinic_net.records.keys import Keys
 from clinic_net.records.model import Resource, TokenRow
-from clinic_net.records.query import Query, beyond
+from clinic_net.records.query import Query, Setting, beyond
 from clinic_net.records.store import Head, head_of, visible
 
 DEFAULT_COUNT = 50
@@ -51,7 +52,7 @@ class _Run:
         self.keys = keys
         self.scope = scope
         self.now = now
-        self._query = Query(search.resource_type, keys, now)
+        self._query = Query(search.resource_type, Setting(keys, scope, now))
 
     def matching(self, statement: Select[Any]) -> Select[Any]:
         """Keep a statement on ``records_resource`` to what the search asks for and the scope allows."""
@@ -66,6 +67,7 @@ class _Run:
             ~col(Resource.deleted),
             visible(self.scope, self.now),
             *others,
+            *(self._query.term(link) for link in self.search.links),
         )
 
     def _driver(self) -> Clause | None:
@@ -116,15 +118,32 @@ class _Run:
         return list(values)
 
 
+Allows = Callable[[str], bool]
+"""Whether the caller may search a type of resources at all."""
+
+
 async def run(
-    s: AsyncSession, search: Search, keys: Keys, *, scope: RecordScope, now: datetime, cursor: str | None
+    s: AsyncSession,
+    search: Search,
+    keys: Keys,
+    *,
+    scope: RecordScope,
+    now: datetime,
+    cursor: str | None,
+    allows: Allows | None = None,
 ) -> Page:
     """Return one page of a search.
 
+    A search that looks into other types needs ``allows``; what it includes is kept to those that the caller may
+    search. Without it, chains are refused: they would tell of resources that the caller may not read.
+
     Raises:
+        UnsupportedSearch: it looks into other types, and nobody says whether the caller may.
         InvalidCursor: ``cursor`` is not one of this search and scope.
         UnsupportedSearch, InvalidSearchValue: the index does not hold what it asks for.
     """
+    if search.reaches and (allows is None or not all(map(allows, search.reaches))):
+        raise unsupported("_has", "a search through these other resource types is not open to this caller")
     running = _Run(search, keys, scope=scope, now=now)
     limit = DEFAULT_COUNT if search.count is None else search.count
     connection = await s.connection()
@@ -148,6 +167,8 @@ async def run(
     if total is None and cursor is None and not more:
         total = len(heads)
     included = await _included(s, running, heads)
+    if allows is not None:
+        included = [head for head in included if allows(head.rtype)]
     return Page(heads, included, total, following)
 
 

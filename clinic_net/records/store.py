@@ -13,7 +13,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope, predicate
-from clinic_net.records.index import Rows
+from clinic_net.records.index import Rows, address_of
 from clinic_net.records.model import ConditionRow, Resource, Version
 
 
@@ -74,9 +74,9 @@ def head_of(row: Any) -> Head:
     return Head(*row[: len(HEAD)])
 
 
-def visible(scope: RecordScope, now: datetime) -> ColumnElement[bool]:
-    """The condition under which a row of ``records_resource`` exists for this scope."""
-    return predicate(scope, tenant=col(Resource.tenant), patient=col(Resource.patient), now=now)
+def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resource) -> ColumnElement[bool]:
+    """The condition under which a row of ``records_resource`` (or of an alias of it) exists for this scope."""
+    return predicate(scope, tenant=col(resource.tenant), patient=col(resource.patient), now=now)
 
 
 async def permitted(
@@ -197,6 +197,10 @@ _INDEX_ROWS = """
         from head, unnest(cast(:number_p as int[]), cast(:number_lo as float8[]), cast(:number_hi as float8[]),
             cast(:number_u as bigint[]), cast(:number_c as bigint[]), cast(:number_n as bigint[]))
             as x (p, lo, hi, u, c, n)
+        on conflict do nothing),
+    new_link as (
+        insert into records_ix_link (rid, p, address) select rid, p, address
+        from head, unnest(cast(:link_p as int[]), cast(:link_address as bigint[])) as x (p, address)
         on conflict do nothing)
 """
 
@@ -210,8 +214,8 @@ _CREATE = text(
     f"""
     with head as (
         insert into records_resource
-            (tenant, rtype, fid, patient, version, updated, deleted, author, tokens, body)
-        values (:tenant, :rtype, :fid, :patient, :version, :now, false, :author,
+            (tenant, rtype, fid, patient, version, updated, deleted, author, address, tokens, body)
+        values (:tenant, :rtype, :fid, :patient, :version, :now, false, :author, :address,
             cast(:tokens as bigint[]), cast(:body as bytea))
         on conflict (rtype, fid) do nothing
         returning rid),
@@ -243,6 +247,9 @@ _REPLACE = text(
         delete from records_ix_number where rid = :rid and (p, lo, hi, u, c, n) not in (
             select * from unnest(cast(:number_p as int[]), cast(:number_lo as float8[]), cast(:number_hi as float8[]),
                 cast(:number_u as bigint[]), cast(:number_c as bigint[]), cast(:number_n as bigint[])))),
+    gone_link as (
+        delete from records_ix_link where rid = :rid and (p, address) not in (
+            select * from unnest(cast(:link_p as int[]), cast(:link_address as bigint[])))),
     {_LOG}, {
         _INDEX_ROWS.replace(
             "unnest(cast(:new_tokens as bigint[])) as h",
@@ -260,6 +267,7 @@ def _parameters(change: Change, now: datetime) -> dict[str, Any]:
     dates = tuple(zip(*rows.dates, strict=True)) or ((), (), ())
     strings = tuple(zip(*rows.strings, strict=True)) or ((), (), ())
     numbers = tuple(zip(*rows.numbers, strict=True)) or ((), (), (), (), (), ())
+    links = tuple(zip(*rows.links, strict=True)) or ((), ())
     return {
         "tenant": change.tenant,
         "rtype": change.rtype,
@@ -274,6 +282,7 @@ def _parameters(change: Change, now: datetime) -> dict[str, Any]:
         **_columns("date", ("p", "lo", "hi"), dates),
         **_columns("string", ("p", "folded", "marked"), strings),
         **_columns("number", ("p", "lo", "hi", "u", "c", "n"), numbers),
+        **_columns("link", ("p", "address"), links),
     }
 
 
@@ -286,6 +295,7 @@ async def create(s: AsyncSession, change: Change, *, scope: RecordScope, now: da
     assert scope.writable
     parameters = _parameters(change, now)
     parameters["new_tokens"] = parameters["tokens"]
+    parameters["address"] = address_of(change.rtype, change.fid)
     return (await (await s.connection()).execute(_CREATE, parameters)).first() is not None
 
 

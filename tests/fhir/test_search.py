@@ -29,7 +29,8 @@ from clinic_net.fhir.errors import (
     UnsupportedSearch,
 )
 from clinic_net.fhir.index import uncompiled
-from clinic_net.fhir.search import Clause, Include, Search, Sort
+from clinic_net.fhir.search import Chain, Clause, Has, Include, Search, Sort
+from clinic_net.fhir.search_terms import types_of
 from clinic_net.fhir.values import Text
 from clinic_net.kernel.errors import Refusal
 
@@ -170,6 +171,51 @@ def test_a_count_beyond_the_limit_is_lowered() -> None:
     assert ask("Patient", ("_count", "1000000000")).count == 1000
 
 
+def test_a_chain_leads_through_every_type_that_understands_it() -> None:
+    (typed,) = ask("Observation", ("subject:Patient.name", "an")).links
+    (free,) = ask("Observation", ("subject.name", "an")).links
+    (long,) = ask("Observation", ("patient.organization.name", "an")).links
+
+    assert isinstance(typed, Chain)
+    assert [rtype for rtype, _ in typed.targets] == ["Patient"]
+    assert isinstance(free, Chain)
+    assert [rtype for rtype, _ in free.targets] == ["Location", "Patient"]
+    assert set(types_of(long)) == {"Patient", "Organization"}
+
+
+def test_has_asks_what_refers_here() -> None:
+    found = ask(
+        "Patient", ("_has:Observation:patient:code", "8867-4"), ("_has:Group:member:_has:List:item:_id", "1")
+    )
+
+    assert isinstance(found.links[0], Has)
+    assert (found.links[0].source, found.links[0].parameter) == ("Observation", "patient")
+    assert found.reaches == {"Observation", "Group", "List"}
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("subject:Medication.name", InvalidSearchValue),
+        ("subject.nothing", UnknownSearchParameter),
+        ("subject:Patient.birthdate", InvalidSearchValue),
+        ("code.text", UnsupportedSearch),
+        ("_has:Observation:patient", InvalidSearchValue),
+        ("_has:Bogus:patient:code", InvalidSearchValue),
+        ("_has:Encounter:diagnosis:code", InvalidSearchValue),
+        ("_has:Observation:code:code", UnsupportedSearch),
+        (".".join(["part-of:Observation"] * 10 + ["code"]), (InvalidSearchValue, TooManySearchTerms)),
+        (".".join(["has-member:Observation"] * 10 + ["code"]), TooManySearchTerms),
+        ("_has:Observation:has-member:" * 10 + "code", TooManySearchTerms),
+    ],
+)
+def test_chains_that_lead_nowhere_or_too_far_are_refused(
+    name: str, refusal: type[Refusal] | tuple[type[Refusal], ...]
+) -> None:
+    with pytest.raises(refusal):
+        ask("Observation", (name, "x y z"))
+
+
 def test_an_unknown_parameter_is_refused_by_name_or_reported() -> None:
     with pytest.raises(UnknownSearchParameter) as caught:
         ask("Patient", ("nickname", "x"))
@@ -180,12 +226,7 @@ def test_an_unknown_parameter_is_refused_by_name_or_reported() -> None:
 
 
 def test_what_is_not_supported_is_refused_or_reported() -> None:
-    for name in (
-        "_has:Observation:patient:code",
-        "_text",
-        "organization.name",
-        "organization:Organization.name",
-    ):
+    for name in ("_text", "_content", "_query"):
         with pytest.raises(UnsupportedSearch):
             ask("Patient", (name, "x"))
         assert ask("Patient", (name, "x"), lenient=True).ignored == [name]

@@ -1,0 +1,46 @@
+"""FHIR R4 search at ``/fhir/Type`` and ``/fhir/Type/_search``. Included before the other records routes."""
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Response
+from starlette.convertors import StringConvertor, register_url_convertor
+
+from clinic_net.records.entries import Pairs
+from clinic_net.records.http import Exchange, Exchanging, FhirRoute, demand_format, fhir_json
+from clinic_net.records.render import search_bundle
+from clinic_net.records.searching import Searching, find
+
+
+class _TypeName(StringConvertor):
+    """A path segment that begins as a resource type does, so that ``metadata`` stays another address."""
+
+    regex = "[A-Z][A-Za-z]{1,39}"
+
+
+register_url_convertor("type_name", _TypeName())
+
+router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
+_READ = ["GET", "HEAD"]
+
+
+@router.api_route("/{rtype:type_name}", methods=_READ)
+async def search(rtype: str, exchange: Exchanging) -> Response:
+    """Search a type."""
+    return await _search(exchange, rtype, exchange.request.query_params.multi_items())
+
+
+@router.post("/{rtype:type_name}/_search")
+async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
+    """Search a type, with parameters that stay out of the address."""
+    return await _search(exchange, rtype, await exchange.form())
+
+
+async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
+    exchange.demand(rtype, "s")
+    asked, cursor = exchange.asked(rtype, pairs)
+    found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
+    address = f"{exchange.base}/{rtype}?"
+    links = [("self", address + urlencode(asked.applied))]
+    if found.next is not None:
+        links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))
+    return fhir_json(search_bundle(found, asked, base=exchange.base, links=links))
