@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import procrastinate
 import psycopg
 import structlog
+from sqlalchemy.exc import OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 log = structlog.get_logger()
@@ -95,11 +96,18 @@ class Jobs:
     async def defer(
         self, connection: "psycopg.AsyncConnection[Any]", topic: str, payload: Payload, *, at: datetime | None
     ) -> None:
-        """Insert one job per subscriber of ``topic`` on the caller's connection; the caller commits."""
+        """Insert one job per subscriber of ``topic`` on the caller's connection; the caller commits.
+
+        Raises:
+            OperationalError: the database went away; SQLAlchemy's, as for every other statement of the transaction.
+        """
         for handler in _subscribers[topic]:
             name = _task_name(topic, handler)
             deferrer = self._app.tasks[name].configure(schedule_at=at, connection=connection)
-            await deferrer.defer_async(payload=payload)
+            try:
+                await deferrer.defer_async(payload=payload)
+            except procrastinate.exceptions.ConnectorException as failure:
+                raise OperationalError("defer", None, failure.__cause__ or failure) from failure
 
     async def run_pending(self) -> None:
         """Run what is due now, and what that announces, then return. For tests and one-shot commands."""

@@ -2,16 +2,29 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _seconds(given: object) -> object:
+    """Take a bare number in a variable as seconds; pydantic reads only numbers that are no text so."""
+    try:
+        return float(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+"""``PT30S`` or a number of seconds."""
 
 
 class HubSettings(BaseSettings):
     """Settings of a hub process.
 
     A secret has no default: a hub that starts with a well-known key is worse than one that does not start.
-    A duration is a ``timedelta`` (``PT30S`` or a number of seconds), so no name needs a unit.
+    A duration is a ``timedelta`` (:data:`Duration`), so no name needs a unit.
     """
 
     model_config = SettingsConfigDict(env_prefix="CLINIC_NET_", env_file=None, frozen=True, extra="forbid")
@@ -33,7 +46,7 @@ class HubSettings(BaseSettings):
 
     stun_urls: tuple[str, ...] = ()
 
-    turn_lifetime: timedelta = timedelta(hours=1)
+    turn_lifetime: Duration = timedelta(hours=1)
     """How long a TURN credential is valid; a call that outlives it asks for another."""
 
     public_url: str = "http://127.0.0.1:8080"
@@ -42,21 +55,21 @@ class HubSettings(BaseSettings):
     database_pool: int = Field(default=10, ge=2)
     """Connections of one process. Requests beyond it wait ``database_wait``, then get 503."""
 
-    database_wait: timedelta = timedelta(seconds=10)
+    database_wait: Duration = timedelta(seconds=10)
 
-    session_lifetime: timedelta = timedelta(hours=12)
+    session_lifetime: Duration = timedelta(hours=12)
     """A person signs in once per shift."""
 
-    access_token_lifetime: timedelta = timedelta(seconds=300)
+    access_token_lifetime: Duration = timedelta(seconds=300)
     """SMART backend services: access tokens SHOULD NOT exceed 300 s."""
 
-    ring_tier_after: timedelta = timedelta(seconds=30)
+    ring_tier_after: Duration = timedelta(seconds=30)
     """The next tier is rung after this long without an answer (telestroke practice: 2 min to a person)."""
 
-    signal_resume_within: timedelta = timedelta(seconds=180)
+    signal_resume_within: Duration = timedelta(seconds=180)
     """A signalling session that lost its socket may come back within this time and miss nothing."""
 
-    revocation_check_every: timedelta = timedelta(seconds=4)
+    revocation_check_every: Duration = timedelta(seconds=4)
     """How often a node asks whether the owners of its open sockets may still hold them (promise: 10 s)."""
 
     log_json: bool = True

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from clinic_net.kernel import jobs
 from clinic_net.kernel.hub import Hub, open_hub
@@ -69,3 +71,18 @@ async def test_a_running_worker_hears_at_once_and_tries_again_what_failed(settin
             await worker
 
     assert heard == [{"n": 4, "fail_once": True}] * 2
+
+
+async def test_a_database_that_goes_away_meanwhile_is_told_like_every_failure_of_a_transaction(
+    hub: Hub,
+) -> None:
+    async with hub.sessions() as session:
+        connection = await session.connection()
+        own = (await connection.execute(text("select pg_backend_pid()"))).scalar_one()
+        async with hub.sessions() as other:
+            await (await other.connection()).execute(
+                text("select pg_terminate_backend(:own)").bindparams(own=own)
+            )
+        with pytest.raises(OperationalError):
+            await jobs.announce(session, "test.news", {"n": 1})
+        await session.invalidate()
