@@ -5,16 +5,18 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from http import HTTPStatus
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from clinic_net import console, worker
+from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
 from clinic_net.access.routes import router as access_routes
 from clinic_net.fhir.outcome import from_refusal
@@ -64,7 +66,9 @@ def create_app(
                     with suppress(asyncio.CancelledError):
                         await background
 
-    app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    # What the interfaces are is told by the CapabilityStatement and by the protocol's page, not by a schema that
+    # FastAPI guesses.
+    app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, openapi_url=None)
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
     app.add_middleware(LimitBody)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
@@ -107,8 +111,14 @@ def _map_errors(app: FastAPI) -> None:
     async def busy(request: Request, _: PoolTimeout) -> Response:
         return _answer(request, Unavailable("the hub is busy; try again"))
 
+    @app.exception_handler(UnicodeError)
+    async def not_text(request: Request, _: UnicodeError) -> Response:
+        return _answer(request, Invalid("the request holds text that is none"))
+
     @app.exception_handler(DBAPIError)
     async def database_away(request: Request, failure: DBAPIError) -> Response:
+        if isinstance(failure, DataError):  # a NUL, a number too large: what came, not the database
+            return _answer(request, Invalid("the request holds a value that cannot be stored"))
         log.warning("database_failed", error=type(failure.orig).__name__)
         return _answer(request, Unavailable("the database is away; try again"))
 
@@ -134,6 +144,8 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
         headers["Retry-After"] = str(refusal.retry_after)
     elif isinstance(refusal, Unavailable):
         headers["Retry-After"] = "2"
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = _challenge(request, refusal)
     path = request.url.path
     if path == "/fhir" or path.startswith("/fhir/"):
         return JSONResponse(from_refusal(refusal), status, headers, media_type="application/fhir+json")
@@ -148,3 +160,9 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
         ],
     }
     return JSONResponse(body, status, headers)
+
+
+def _challenge(request: Request, refusal: Refusal) -> str:
+    """Return how to come back with a credential (RFC 9110 §11.6.1); why a token failed, as RFC 6750 §3 says it."""
+    failed = isinstance(refusal, InvalidToken | CredentialRevoked) and "authorization" in request.headers
+    return 'Bearer realm="clinic-net"' + (', error="invalid_token"' if failed else "")

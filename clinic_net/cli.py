@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
 
-import uvicorn
 from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
+from clinic_net import serving
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
@@ -110,19 +110,10 @@ def serve(arguments: argparse.Namespace) -> int:
     with _settings(arguments, public_url=None if configured else address) as settings:
         app = create_app(settings, with_worker=not arguments.no_worker)
         print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
-        uvicorn.run(
+        serving.serve(
             app,
             host=arguments.host,
             port=arguments.port,
-            log_level="warning",
-            access_log=False,  # uvicorn's prints query strings
-            ws="websockets-sansio",
-            ws_per_message_deflate=False,  # 42 KiB a socket
-            ws_max_size=64 * 1024,
-            ws_ping_interval=25,
-            ws_ping_timeout=40,
-            timeout_graceful_shutdown=10,
-            proxy_headers=True,
             forwarded_allow_ips=arguments.trusted_proxy or ["127.0.0.1"],
         )
     return OK

@@ -39,8 +39,7 @@ def render(
     """Return a page or a fragment. ``facts`` are what its template names; a missing one is an error."""
     environment = _environment(i18n.language_of(request, default=user.language if user else ""))
     text = environment.get_template(template).render(user=user, path=request.url.path, **facts)
-    # With "no-referrer" browsers send a form with "Origin: null", which no page of this hub has.
-    return HTMLResponse(text, status, headers={"Referrer-Policy": "same-origin"})
+    return HTMLResponse(text, status)
 
 
 def is_fragment(request: Request) -> bool:

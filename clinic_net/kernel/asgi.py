@@ -69,7 +69,8 @@ class BrowserHeaders:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", self._policy)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
+                # With "no-referrer" browsers send a form with "Origin: null", which no page of this hub has.
+                headers.setdefault("Referrer-Policy", "same-origin")
                 headers.setdefault("Cache-Control", "no-store")
                 headers.setdefault("Permissions-Policy", "camera=(self), microphone=(self), geolocation=()")
             await send(message)

@@ -17,7 +17,9 @@ export class RingTone {
     this.stop();
     const context = new AudioContext();
     this.#context = context;
-    await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, 300))]);
+    // A context that stop() closes meanwhile refuses to resume: nobody waits for it any more.
+    const resumed = context.resume().catch(() => undefined);
+    await Promise.race([resumed, new Promise((resolve) => setTimeout(resolve, 300))]);
     if (this.#context !== context) return false;
     const play = () => this.#play(context, urgent);
     play();
@@ -27,7 +29,7 @@ export class RingTone {
 
   stop() {
     clearInterval(this.#timer);
-    void this.#context?.close();
+    void this.#context?.close().catch(() => undefined);
     this.#context = null;
   }
 

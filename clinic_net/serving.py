@@ -1,0 +1,54 @@
+"""The HTTP server of a hub process: uvicorn, which lets the sockets' peers go in order before it stops."""
+
+import socket
+from contextlib import suppress
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+HOW: dict[str, Any] = {
+    "log_level": "warning",
+    "access_log": False,  # uvicorn's prints query strings
+    "ws": "websockets-sansio",
+    "ws_per_message_deflate": False,  # 42 KiB a socket
+    "ws_max_size": 64 * 1024,
+    "ws_ping_interval": 25,
+    "ws_ping_timeout": 40,
+    "timeout_graceful_shutdown": 10,
+    "proxy_headers": True,
+}
+"""How every hub process is served."""
+
+_NOT_STARTED = 3
+"""Exit code when the address is taken or the application does not start; uvicorn's own."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says ``bye`` first.
+
+    By itself it closes every WebSocket with 1012 before the application hears of the end, and 14,000 stations come
+    back in the same second. The node's ``bye`` tells each one when.
+    """
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(uvicorn.Config(app, **HOW | options))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, let signalling's peers go, then stop as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        node = getattr(self._app.state, "signalling", None)
+        if node is not None and not self.force_exit:
+            await node.drain()
+        await super().shutdown(sockets)
+
+
+def serve(app: FastAPI, **options: Any) -> None:
+    """Serve until SIGINT or SIGTERM. ``options`` are ``uvicorn.Config``'s."""
+    server = Server(app, **options)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal once more when it has stopped
+        server.run()
+    if not server.started:
+        raise SystemExit(_NOT_STARTED)
