@@ -1,5 +1,7 @@
 """Every capability's tables, so that migrations see them all. Tables are private to their capability."""
 
+from sqlmodel import SQLModel
+
 import clinic_net.access.model
 import clinic_net.audit.model
 import clinic_net.consultations.model
@@ -9,6 +11,5 @@ import clinic_net.records.model
 import clinic_net.referrals.model
 import clinic_net.signalling.model
 import clinic_net.sync.model  # noqa: F401 -- imported for what they declare
-from sqlmodel import SQLModel
 
 metadata = SQLModel.metadata

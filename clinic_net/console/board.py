@@ -3,6 +3,8 @@
 An operator sees the same board and changes nothing.
 """
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
@@ -20,9 +22,9 @@ from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
 from clinic_net.console import words
 from clinic_net.console.pages import render
 from clinic_net.consultations import service as consultations
-from clinic_net.consultations.service import CaseRow, TimelineEntry
+from clinic_net.consultations.service import CaseRow, DutyView, TimelineEntry
 from clinic_net.directory import service as directory
-from clinic_net.directory.errors import UnknownFacility
+from clinic_net.directory.errors import UnknownAdminUnit, UnknownFacility
 from clinic_net.fleet import service as fleet
 from clinic_net.fleet.service import StationState
 from clinic_net.kernel.http import Now, UnitOfWork
@@ -54,6 +56,14 @@ class Colleague:
     online: bool
     busy: bool
     rings: bool = False
+
+
+@dataclass(frozen=True)
+class Colleagues:
+    """Who is on duty in one province; ``name`` is the province's."""
+
+    name: str
+    people: list[Colleague]
 
 
 @dataclass(frozen=True)
@@ -103,14 +113,16 @@ async def case_page(
     """Open a case: the coordinator may see its patient's record for a while, and the trail says so."""
     row = await consultations.case(session, case, by=user, now=now)
     facts = await _case_facts(session, case, user, now)
-    colleagues = await _colleagues(session, await _province(session, user), ringing=case)
+    ringing = frozenset(rung.user for rung in facts["rung"] if rung.answer is None)
+    own, elsewhere = await _nation(session, await _province(session, user), ringing=ringing, on=now.date())
     return render(
         request,
         "case.html",
         user=user,
         case=row,
         age=_age(row, now.date()),
-        colleagues=colleagues,
+        colleagues=own,
+        elsewhere=elsewhere,
         waiting=row.state in WAITING,
         outcomes=tuple(words.OUTCOMES) if _may_close(row) else (),
         **facts,
@@ -152,7 +164,7 @@ async def _board_facts(session: AsyncSession, user: UserPrincipal, now: datetime
         "now": now,
         "cases": cases,
         "owed": sum(1 for case in cases if case.owner == "coordinator"),
-        "colleagues": await _colleagues(session, province),
+        "colleagues": await _colleagues(session, await consultations.on_duty(session, province=province)),
         "referrals": await referrals.open_referrals(session, user, now=now),
         "stations": found[:STATIONS_SHOWN],
         "stations_known": len(found),
@@ -175,6 +187,7 @@ async def _case_facts(
         "row": row,
         "time_left": None if due is None else due - now,
         "steps": await _steps(session, entries),
+        "rung": await consultations.rung(session, case, by=user),
     }
 
 
@@ -188,16 +201,37 @@ async def _steps(session: AsyncSession, entries: list[TimelineEntry]) -> list[St
     return [Step(entry, names.get(entry.actor, "")) for entry in entries]
 
 
+async def _nation(
+    session: AsyncSession, province: str, *, ringing: Collection[UUID], on: date
+) -> tuple[list[Colleague], list[Colleagues]]:
+    """Return who is on duty in a province, and elsewhere by province, whose names are those of the day."""
+    by_province: dict[str, list[DutyView]] = defaultdict(list)
+    for duty in await consultations.on_duty(session):
+        by_province[duty.province].append(duty)
+    own = await _colleagues(session, by_province.pop(province, []), ringing=ringing)
+    elsewhere = [
+        Colleagues(await _unit(session, code, on), await _colleagues(session, duties, ringing=ringing))
+        for code, duties in by_province.items()
+    ]
+    return own, sorted(elsewhere, key=lambda group: group.name)
+
+
+async def _unit(session: AsyncSession, code: str, on: date) -> str:
+    try:
+        return (await directory.current_unit(session, code, on)).name
+    except UnknownAdminUnit:
+        return code
+
+
 async def _colleagues(
-    session: AsyncSession, province: str, *, ringing: UUID | None = None
+    session: AsyncSession, duties: Iterable[DutyView], *, ringing: Collection[UUID] = ()
 ) -> list[Colleague]:
-    """Return who is on duty in a province; with ``ringing``, whether that case rings for each."""
+    """Return people on duty with their places' names; ``ringing`` are those whom a case rings now."""
     places: dict[str, str] = {}
     found = []
-    for duty in await consultations.on_duty(session, province=province):
+    for duty in duties:
         if duty.facility not in places:
             places[duty.facility] = await _place(session, duty.facility)
-        invited = ringing and await consultations.invite(session, ringing, user=duty.user)
         found.append(
             Colleague(
                 user=duty.user,
@@ -206,7 +240,7 @@ async def _colleagues(
                 specialties=tuple(sorted(duty.specialties)),
                 online=duty.online,
                 busy=duty.busy,
-                rings=bool(invited),
+                rings=duty.user in ringing,
             )
         )
     return found

@@ -12,7 +12,7 @@ from clinic_net.consultations import rules, store
 from clinic_net.consultations.cases import changing, note
 from clinic_net.consultations.errors import NotTheDoctor, UnknownConsultation, UnknownOutcome
 from clinic_net.consultations.model import Consultation
-from clinic_net.consultations.reading import reader_of
+from clinic_net.consultations.reading import actor_of
 from clinic_net.consultations.rules import State
 from clinic_net.consultations.steps import finish, media_reset
 
@@ -137,7 +137,7 @@ async def end(
         UnknownConsultation: it is not the caller's.
         NotTheDoctor: the caller was only rung for it.
     """
-    await store.find(session, consultation, reader=await reader_of(session, by))
+    await store.find(session, consultation, reader=await actor_of(session, by))
     async with changing(session, consultation) as case:
         if isinstance(by, UserPrincipal) and by.role is not Role.COORDINATOR and case.accepted_by != by.id:
             raise NotTheDoctor
@@ -177,7 +177,7 @@ async def decide(
     """
     if outcome not in rules.OUTCOMES:
         raise UnknownOutcome
-    await store.find(session, consultation, reader=await reader_of(session, by))
+    await store.find(session, consultation, reader=await actor_of(session, by))
     async with changing(session, consultation) as case:
         if case.accepted_by != by.id and by.role is not Role.COORDINATOR:
             raise NotTheDoctor
@@ -216,7 +216,7 @@ async def taken_by(session: AsyncSession, consultation: UUID, *, by: UserPrincip
         UnknownConsultation: it is not the caller's.
         NotTheDoctor: another doctor took it, or nobody has.
     """
-    case = await store.find(session, consultation, reader=await reader_of(session, by))
+    case = await store.find(session, consultation, reader=await actor_of(session, by))
     if case.accepted_by != by.id:
         raise NotTheDoctor
     return case

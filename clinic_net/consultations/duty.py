@@ -21,6 +21,7 @@ class DutyView:
     user: UUID
     name: str
     facility: str
+    province: str
     specialties: frozenset[str]
     since: datetime | None
     online: bool
@@ -80,6 +81,7 @@ async def on_duty(session: AsyncSession, *, province: str | None = None) -> list
             user=row.user_id,
             name=row.name,
             facility=row.facility,
+            province=row.province,
             specialties=frozenset(row.specialties),
             since=row.since,
             online=row.online,

@@ -9,13 +9,14 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access import service as access
+from clinic_net.access.errors import RoleNotAllowed
 from clinic_net.access.policy import scope_of
 from clinic_net.access.principals import Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.consultations import rules, store
 from clinic_net.consultations.model import Consultation, ConsultationRing
 from clinic_net.consultations.store import Reader
 from clinic_net.directory import service as directory
-from clinic_net.directory.errors import UnknownAdminUnit
+from clinic_net.directory.errors import UnknownAdminUnit, UnknownFacility
 from clinic_net.protocol.signalling.messages import CallView, Invite
 from clinic_net.records import service as records
 from clinic_net.records.errors import ResourceDeleted, UnknownResource
@@ -34,6 +35,19 @@ class TimelineEntry:
     tier: int
     detail: str | None
     seconds: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Somebody whom a case rang. ``answer`` is a code, None while it rings; ``at`` is when it came."""
+
+    user: UUID
+    name: str
+    facility: str
+    tier: int
+    rung_at: datetime
+    answer: str | None
+    at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -81,13 +95,24 @@ async def reader_of(session: AsyncSession, principal: Principal) -> Reader:
     match principal:
         case StationPrincipal(site=site):
             return Reader(site=site)
-        case UserPrincipal(role=Role.COORDINATOR, facility=code):
+        case UserPrincipal(role=Role.COORDINATOR | Role.OPERATOR, facility=code):
             facility = await directory.facility(session, code)
             return Reader(user=principal.id, province=facility.province_code)
         case UserPrincipal(role=Role.DOCTOR):
             return Reader(user=principal.id)
         case _:
             return Reader()
+
+
+async def actor_of(session: AsyncSession, principal: Principal) -> Reader:
+    """Return whose cases a principal may change, as far as the use case lets them.
+
+    Raises:
+        RoleNotAllowed: an operator watches and changes nothing.
+    """
+    if isinstance(principal, UserPrincipal) and principal.role is Role.OPERATOR:
+        raise RoleNotAllowed
+    return await reader_of(session, principal)
 
 
 async def view(session: AsyncSession, consultation: UUID, *, by: Principal | None = None) -> CallView:
@@ -126,6 +151,31 @@ async def invite(session: AsyncSession, consultation: UUID, *, user: UUID) -> In
     return None
 
 
+async def rung(session: AsyncSession, consultation: UUID, *, by: Principal) -> list[Rung]:
+    """Return who has been rung for a case, the latest first, with what came of it.
+
+    Raises:
+        UnknownConsultation: there is none, or it is not the caller's.
+    """
+    await store.find(session, consultation, reader=await reader_of(session, by))
+    places: dict[str, str] = {}
+    found = []
+    for ring, name, facility in await store.rung(session, consultation):
+        if facility not in places:
+            places[facility] = await _place(session, facility)
+        found.append(
+            Rung(ring.user_id, name, places[facility], ring.tier, ring.rung_at, ring.answer, ring.answered_at)
+        )
+    return found
+
+
+async def _place(session: AsyncSession, code: str) -> str:
+    try:
+        return (await directory.facility(session, code)).name
+    except UnknownFacility:
+        return code
+
+
 async def timeline(
     session: AsyncSession, consultation: UUID, *, by: Principal | None = None
 ) -> list[TimelineEntry]:
@@ -152,7 +202,8 @@ async def timeline(
 async def open_cases(session: AsyncSession, by: Principal, *, now: datetime) -> list[CaseRow]:
     """Return the caller's cases that somebody still owes something, by urgency, then time left.
 
-    A doctor's are those rung for or taken, a coordinator's those of the province, a station's its own.
+    A doctor's are those rung for or taken, a coordinator's and an operator's those of the province, a station's
+    its own.
     """
     communes: dict[str, str] = {}
     found = await store.open_of(session, reader=await reader_of(session, by))

@@ -18,7 +18,7 @@ from clinic_net.consultations.errors import (
 )
 from clinic_net.consultations.ladder import Person
 from clinic_net.consultations.model import Consultation, ConsultationRing
-from clinic_net.consultations.reading import reader_of
+from clinic_net.consultations.reading import actor_of
 from clinic_net.consultations.requests import ConsultRequest
 from clinic_net.consultations.rings import ring_people, stop_ringing, tiers_of, unring
 from clinic_net.consultations.rules import State
@@ -169,7 +169,7 @@ async def coordinator_ring(
         UnknownColleague: that person has never been on duty.
         NotInThisState: somebody has taken the case, or it is over.
     """
-    await store.find(session, consultation, reader=await reader_of(session, by))
+    await store.find(session, consultation, reader=await actor_of(session, by))
     if by.role is not Role.COORDINATOR:
         raise UnknownConsultation(consultation)
     chosen = await store.duty(session, user)

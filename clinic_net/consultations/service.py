@@ -17,12 +17,14 @@ from clinic_net.consultations.calls import (
 from clinic_net.consultations.duty import DutyView, is_on_duty, on_duty, set_duty, set_presence
 from clinic_net.consultations.reading import (
     CaseRow,
+    Rung,
     TimelineEntry,
     calls_of,
     case,
     invite,
     invites_for,
     open_cases,
+    rung,
     timeline,
     view,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "Joined",
     "Party",
     "PartyName",
+    "Rung",
     "TimelineEntry",
     "accept",
     "calls_of",
@@ -57,6 +60,7 @@ __all__ = [
     "reject",
     "request",
     "ringing",
+    "rung",
     "seen",
     "set_duty",
     "set_presence",

@@ -156,6 +156,17 @@ async def rings(session: AsyncSession, consultation: UUID) -> Sequence[Consultat
     return (await session.exec(statement.execution_options(populate_existing=True))).all()
 
 
+async def rung(session: AsyncSession, consultation: UUID) -> Sequence[tuple[ConsultationRing, str, str]]:
+    """Return a case's rings with the name and facility of whom they rang, the latest first."""
+    statement = (
+        select(ConsultationRing, ConsultationDuty.name, ConsultationDuty.facility)
+        .join(ConsultationDuty, col(ConsultationDuty.user_id) == col(ConsultationRing.user_id))
+        .where(ConsultationRing.consultation == consultation)
+        .order_by(col(ConsultationRing.rung_at).desc(), col(ConsultationDuty.name))
+    )
+    return (await session.exec(statement)).all()
+
+
 async def rings_of(session: AsyncSession, user: UUID) -> Sequence[tuple[ConsultationRing, Consultation]]:
     """Return a person's rings that have no answer yet, with their cases."""
     statement = (

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access import service as access

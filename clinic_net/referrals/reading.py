@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access.errors import RoleNotAllowed
 from clinic_net.access.principals import Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.directory import service as directory
 from clinic_net.referrals import store
@@ -80,13 +81,24 @@ async def reader_of(session: AsyncSession, by: Principal) -> Reader:
     match by:
         case StationPrincipal(site=site):
             return Reader(site=site)
-        case UserPrincipal(role=Role.COORDINATOR, facility=code):
+        case UserPrincipal(role=Role.COORDINATOR | Role.OPERATOR, facility=code):
             facility = await directory.facility(session, code)
             return Reader(user=by.id, facility=code, province=facility.province_code)
         case UserPrincipal(role=Role.DOCTOR, facility=code):
             return Reader(user=by.id, facility=code)
         case _:
             return Reader()
+
+
+async def actor_of(session: AsyncSession, by: Principal) -> Reader:
+    """Return whose referrals a caller may change, as far as the use case lets them.
+
+    Raises:
+        RoleNotAllowed: an operator watches and changes nothing.
+    """
+    if isinstance(by, UserPrincipal) and by.role is Role.OPERATOR:
+        raise RoleNotAllowed
+    return await reader_of(session, by)
 
 
 def row(referral: ReferralCase, now: datetime) -> ReferralRow:

@@ -13,7 +13,7 @@ from clinic_net.kernel.ids import new_id
 from clinic_net.referrals import resources, rules, store
 from clinic_net.referrals.errors import NotACoordinator, NotTheReceiver, SamePlace, UnknownUrgency
 from clinic_net.referrals.model import ReferralCase
-from clinic_net.referrals.reading import ReferralRow, open_referrals, reader_of, row, timeline
+from clinic_net.referrals.reading import ReferralRow, actor_of, open_referrals, row, timeline
 from clinic_net.referrals.resources import Order, Place
 from clinic_net.referrals.rules import State
 from clinic_net.referrals.writing import answered, let_see, move_task, note, put, tell
@@ -119,8 +119,9 @@ async def open_referral(
 
     Raises:
         UnknownReferral: there is none, or it is not the caller's.
+        RoleNotAllowed: an operator sees lists, and no record.
     """
-    found = await store.find(session, referral, reader=await reader_of(session, by))
+    found = await store.find(session, referral, reader=await actor_of(session, by))
     if found.due_at is not None:
         await let_see(session, found, by, basis="referral_review", now=now, until=now + _REVIEW_FOR)
     return row(found, now)
@@ -134,7 +135,7 @@ async def accept(session: AsyncSession, referral: UUID, *, by: UserPrincipal, no
         NotTheReceiver: the caller does not work at the receiving facility.
         ReferralNotInThisState: it was rejected, withdrawn or is closed.
     """
-    held = await store.lock(session, referral, reader=await reader_of(session, by))
+    held = await store.lock(session, referral, reader=await actor_of(session, by))
     _demand_receiver(held, by)
     if held.state == State.ACCEPTED:
         return row(held, now)
@@ -157,7 +158,7 @@ async def reject(
         EmergencyMustNotBeRejected: it is red.
     """
     rules.demand_reason(reason, words)
-    held = await store.lock(session, referral, reader=await reader_of(session, by))
+    held = await store.lock(session, referral, reader=await actor_of(session, by))
     _demand_receiver(held, by)
     rules.reject(held, now)
     held.answered_at, held.answered_by = now, by.name
@@ -188,7 +189,7 @@ async def redirect(
     rules.demand_reason(reason, words)
     if by.role is not Role.COORDINATOR:
         raise NotACoordinator
-    held = await store.lock(session, referral, reader=await reader_of(session, by))
+    held = await store.lock(session, referral, reader=await actor_of(session, by))
     to = await directory.facility(session, to_facility)
     if to.code in (held.to_facility, held.from_facility):
         raise SamePlace
@@ -218,7 +219,7 @@ async def counter_refer(
         UnknownReferral, NotTheReceiver, ReferralNotInThisState: as in :func:`accept`.
     """
     rules.demand_words(plan)
-    held = await store.lock(session, referral, reader=await reader_of(session, by))
+    held = await store.lock(session, referral, reader=await actor_of(session, by))
     _demand_receiver(held, by)
     rules.enter(held, State.COUNTER_REFERRED, now)
     held.closed_at = now
