@@ -4,15 +4,19 @@ values (``index``), the search grammar (``search``) and OperationOutcomes (``out
 our own and is imported by itself, because its models are slow to load."""
 
 from .errors import (
+    InvalidPatch,
     InvalidSearchValue,
     MalformedJson,
+    MalformedPatch,
     ResourceTooLarge,
     TooManySearchTerms,
     UnknownResourceType,
     UnknownSearchParameter,
     UnsupportedSearch,
 )
+from .fhirpatch import read_fhirpath_patch
 from .index import IndexValues, index
+from .jsonpatch import Patch, read_json_patch
 from .jsontext import parse, stamp, write
 from .outcome import from_refusal, operation_outcome
 from .search import Search
@@ -21,9 +25,12 @@ from .structure import Issue, check
 
 __all__ = [
     "IndexValues",
+    "InvalidPatch",
     "InvalidSearchValue",
     "Issue",
     "MalformedJson",
+    "MalformedPatch",
+    "Patch",
     "ResourceTooLarge",
     "Search",
     "TooManySearchTerms",
@@ -36,6 +43,8 @@ __all__ = [
     "operation_outcome",
     "parse",
     "parse_search",
+    "read_fhirpath_patch",
+    "read_json_patch",
     "stamp",
     "write",
 ]

@@ -1,6 +1,7 @@
 """What the FHIR language refuses. No message holds anything of the content."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from clinic_net.kernel.errors import Invalid, NotFound, Place, TooLarge
 
@@ -51,6 +52,23 @@ class TooManySearchTerms(Invalid):
     """More parameters or alternatives than one search may have."""
 
     code = "too-many-search-terms"
+
+
+class MalformedPatch(Invalid):
+    """It is neither a JSON Patch nor a FHIRPath Patch."""
+
+    code = "malformed-patch"
+    status: ClassVar[int] = 400
+
+
+class InvalidPatch(Invalid):
+    """The patch cannot be applied to the resource as it is; ``places`` says which operation (numbered from 0)."""
+
+    code = "invalid-patch"
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        found = () if position is None else (Place(f"operation[{position}]", self.code, message),)
+        super().__init__(message, places=found)
 
 
 def places(parameter: str, code: str, message: str) -> Sequence[Place]:

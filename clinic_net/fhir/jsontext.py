@@ -83,6 +83,14 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
 
     ``limit`` is in bytes. Raises ResourceTooLarge, MalformedJson.
     """
+    value = parse_value(data, limit=limit)
+    if not isinstance(value, dict):
+        raise MalformedJson("the text must hold one object", line=1, column=1)
+    return value
+
+
+def parse_value(data: bytes, *, limit: int = MAX_BYTES) -> Any:
+    """Return whatever ``data`` holds, as strictly as ``parse``: a patch is an array."""
     if len(data) > limit:
         raise ResourceTooLarge(f"more than {limit} bytes")
     text = _decode(data)
@@ -90,15 +98,12 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
         _refuse_bad_escapes(text)
     _refuse_depth(text)
     try:
-        value = _decoder.decode(text)
+        return _decoder.decode(text)
     except json.JSONDecodeError as error:
         raise MalformedJson("not valid JSON", line=error.lineno, column=error.colno) from None
     except (_Refused, RecursionError) as error:
         message = str(error) if isinstance(error, _Refused) else "nested too deeply"
         raise _located(message, text, _find_hook_problem(text)) from None
-    if not isinstance(value, dict):
-        raise MalformedJson("the text must hold one object", line=1, column=1)
-    return value
 
 
 def _decode(data: bytes) -> str:

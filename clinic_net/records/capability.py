@@ -10,7 +10,7 @@ from clinic_net.fhir.index import uncompiled
 PUBLISHED = "2026-11-22"
 """When what this statement says last changed."""
 
-_INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+_INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
 
 
 def _search_parameters(rtype: str) -> list[dict[str, Any]]:
@@ -32,8 +32,8 @@ def _resource(rtype: str) -> dict[str, Any]:
         "updateCreate": True,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
         "referencePolicy": ["literal", "logical"],
         "searchParam": parameters,
     }
@@ -64,6 +64,7 @@ def capability_statement(base: str) -> bytes:
             "implementation": {"description": "clinic-net hub", "url": base},
             "fhirVersion": FHIR_VERSION,
             "format": ["application/fhir+json", "json"],
+            "patchFormat": ["application/json-patch+json", "application/fhir+json"],
             "rest": [
                 {
                     "mode": "server",

@@ -10,14 +10,26 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from clinic_net.access.http import Caller
 from clinic_net.access.policy import RecordScope, demand, may, scope_of
 from clinic_net.access.principals import Principal, StationPrincipal, UserPrincipal
-from clinic_net.fhir import Search, UnknownResourceType, operation_outcome, parse_search, write
+from clinic_net.fhir import (
+    Patch,
+    Search,
+    UnknownResourceType,
+    operation_outcome,
+    parse,
+    parse_search,
+    read_fhirpath_patch,
+    read_json_patch,
+    write,
+)
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.records import rules
+from clinic_net.records.conditional import Writer
 from clinic_net.records.entries import Pairs, pairs_of
 from clinic_net.records.errors import (
     MalformedRequest,
@@ -30,12 +42,22 @@ from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
 from clinic_net.records.shapes import Stored
 
 FHIR_JSON = "application/fhir+json"
+JSON_PATCH = "application/json-patch+json"
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 _ACCEPTABLE = _JSON | {"*/*", "application/*"}
 _FORMATS = _JSON | {"json"}
 
 NATIONAL = "national"
 """The tenant of what a system client writes that is part of no patient's record."""
+
+
+class _TypeName(StringConvertor):
+    """A path segment that begins as a resource type does, so that ``metadata`` stays another address."""
+
+    regex = "[A-Z][A-Za-z]{1,39}"
+
+
+register_url_convertor("type_name", _TypeName())
 
 
 class FhirRoute(APIRoute):
@@ -87,9 +109,25 @@ class Exchange:
         if fid is not None and not rules.ID.fullmatch(fid):
             raise UnknownResource
 
-    def allows(self, rtype: str) -> bool:
-        """Whether this caller may read this type at all: a compartment holds types that a scope may not."""
-        return may(self.caller, rtype, "r")
+    def allows(self, rtype: str, action: str = "r") -> bool:
+        """Whether this caller may ever do this: a compartment holds types that a scope may not read."""
+        return may(self.caller, rtype, action)
+
+    @property
+    def writer(self) -> Writer:
+        return Writer(self.scope, self.by, self.tenant, self.now)
+
+    def criteria(self, rtype: str, pairs: Pairs) -> Search:
+        """Return the search of a conditional interaction, always read strictly: leaving a part out widens it.
+
+        Raises:
+            InsufficientScope, RoleNotAllowed: whoever may not search and read may not write by criteria either,
+                because the answer tells what was found (CVE-2026-113876).
+        """
+        self.demand(rtype, "s")
+        self.demand(rtype, "r")
+        rest = [pair for pair in pairs if pair[0] not in ("_format", "_pretty")]
+        return parse_search(rtype, rest, base_url=self.base)
 
     def preference(self, name: str) -> str | None:
         """Return the value of a preference in ``Prefer`` (RFC 7240)."""
@@ -131,6 +169,18 @@ class Exchange:
         rest = [pair for pair in pairs if pair[0] != "_cursor"]
         lenient = self.preference("handling") == "lenient"
         return parse_search(rtype, rest, lenient=lenient, base_url=self.base), cursor
+
+    async def patch(self) -> Patch:
+        """Return the patch that the body describes: a JSON Patch, or a FHIRPath Patch as Parameters.
+
+        Raises:
+            UnsupportedContent: it is neither by its content type.
+            MalformedJson, MalformedPatch: it is not what the content type says.
+        """
+        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == JSON_PATCH:
+            return read_json_patch(await self.request.body())
+        return read_fhirpath_patch(parse(await self.body()))
 
     async def body(self) -> bytes:
         """Return the body, bounded by the hub's limit.

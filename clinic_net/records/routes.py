@@ -1,22 +1,18 @@
 """FHIR R4 REST at ``/fhir``. Handlers translate; every answer is FHIR JSON."""
 
-from urllib.parse import urlencode
-
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from clinic_net.access.service import smart_configuration
-from clinic_net.fhir import UnknownResourceType, check, operation_outcome, parse, parse_search, write
+from clinic_net.fhir import UnknownResourceType, check, operation_outcome, parse, write
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import rules, service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
-from clinic_net.records.entries import Pairs, pairs_of
 from clinic_net.records.errors import MalformedRequest, UnknownResource, UnsupportedInteraction
 from clinic_net.records.http import (
-    Exchange,
     Exchanging,
     FhirRoute,
     OwnAddress,
@@ -24,9 +20,9 @@ from clinic_net.records.http import (
     fhir_json,
     not_changed,
     resource,
-    written,
 )
-from clinic_net.records.render import everything_bundle, history_bundle, search_bundle
+from clinic_net.records.render import everything_bundle, history_bundle
+from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
@@ -54,68 +50,6 @@ async def bundle(exchange: Exchanging) -> Response:
     return fhir_json(await service.run_bundle(exchange.s, text, asking))
 
 
-@router.api_route("/{rtype}", methods=_READ)
-async def search(rtype: str, exchange: Exchanging) -> Response:
-    """Search a type."""
-    return await _search(exchange, rtype, exchange.request.query_params.multi_items())
-
-
-@router.post("/{rtype}/_search")
-async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
-    """Search a type, with parameters that stay out of the address."""
-    return await _search(exchange, rtype, await exchange.form())
-
-
-async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
-    exchange.demand(rtype, "s")
-    asked, cursor = exchange.asked(rtype, pairs)
-    found = await service.search(
-        exchange.s, asked, scope=exchange.scope, now=exchange.now, by=exchange.by, cursor=cursor
-    )
-    address = f"{exchange.base}/{rtype}?"
-    links = [("self", address + urlencode(asked.applied))]
-    if found.next is not None:
-        links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))
-    return fhir_json(search_bundle(found, asked, base=exchange.base, links=links))
-
-
-@router.post("/{rtype}")
-async def create(rtype: str, exchange: Exchanging) -> Response:
-    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
-    exchange.demand(rtype, "c")
-    text = await exchange.body()
-    criteria = exchange.request.headers.get("if-none-exist")
-    if criteria is not None:
-        return await _create_unless_found(exchange, rtype, text, criteria)
-    stored = await service.put(
-        exchange.s,
-        text,
-        rtype=rtype,
-        fid=None,
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        with_patient=True,
-    )
-    return written(exchange, stored)
-
-
-async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: str) -> Response:
-    exchange.demand(rtype, "s")
-    stored = await service.put_unless_found(
-        exchange.s,
-        text,
-        parse_search(rtype, pairs_of(criteria), base_url=exchange.base),
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        with_patient=True,
-    )
-    return written(exchange, stored)
-
-
 @router.post("/{rtype}/$validate")
 async def validate(rtype: str, exchange: Exchanging) -> Response:
     """Say what is wrong with a resource, without storing it."""
@@ -136,44 +70,6 @@ async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
     if not_changed(exchange.request, stored):
         return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
     return resource(stored)
-
-
-@router.put("/{rtype}/{fid}")
-async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
-    """Write the next version, or create a resource under an id of the caller's choice."""
-    exchange.demand(rtype, "u")
-    text = await exchange.body()
-    if not rules.ID.fullmatch(fid) or parse(text).get("id") != fid:
-        raise MalformedRequest("the resource's id must be the id of the address")
-    stored = await service.put(
-        exchange.s,
-        text,
-        rtype=rtype,
-        fid=fid,
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        if_match=exchange.if_match,
-        with_patient=True,
-    )
-    return written(exchange, stored)
-
-
-@router.delete("/{rtype}/{fid}")
-async def delete(rtype: str, fid: str, exchange: Exchanging) -> Response:
-    """Delete a resource; its history stays."""
-    exchange.demand(rtype, "d", fid)
-    gone = await service.delete(
-        exchange.s,
-        rtype,
-        fid,
-        scope=exchange.scope,
-        author=exchange.by,
-        now=exchange.now,
-        if_match=exchange.if_match,
-    )
-    return Response(status_code=204, headers={"ETag": f'W/"{gone.version}"'})
 
 
 @router.get("/Patient/{fid}/$everything")
@@ -214,6 +110,9 @@ async def vread(rtype: str, fid: str, vid: str, exchange: Exchanging) -> Respons
         exchange.s, rtype, fid, version, scope=exchange.scope, now=exchange.now, by=exchange.by
     )
     return resource(stored)
+
+
+router.include_router(write_router)
 
 
 @router.api_route(

@@ -7,6 +7,8 @@ from typing import Any
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 """FHIR R4 datatypes: id."""
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+
 _LOCAL = re.compile(
     r"([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII
 )
@@ -24,6 +26,15 @@ _ABOUT: Mapping[str, tuple[str, ...]] = {
     "Task": ("for",),
 }
 """Where a type says whom it is about, if not in ``subject`` or ``patient`` (R4 CompartmentDefinition/patient)."""
+
+
+def may_choose(fid: str, *, everywhere: bool) -> bool:
+    """Whether a caller may make a resource under this id of its own choice.
+
+    An update of an id answers 404 where it is somebody else's and 201 where it is free. So whoever does not reach
+    every record may choose only ids that nobody guesses; for any other id the two look alike.
+    """
+    return everywhere or _UUID.fullmatch(fid) is not None
 
 
 def local_reference(reference: str) -> tuple[str, str] | None:

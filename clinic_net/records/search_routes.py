@@ -3,21 +3,11 @@
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
-from starlette.convertors import StringConvertor, register_url_convertor
 
 from clinic_net.records.entries import Pairs
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, demand_format, fhir_json
 from clinic_net.records.render import search_bundle
 from clinic_net.records.searching import Searching, find
-
-
-class _TypeName(StringConvertor):
-    """A path segment that begins as a resource type does, so that ``metadata`` stays another address."""
-
-    regex = "[A-Z][A-Za-z]{1,39}"
-
-
-register_url_convertor("type_name", _TypeName())
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]

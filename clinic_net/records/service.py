@@ -1,6 +1,7 @@
 """Use cases of the records. None commits; each tells its news once; each needs a scope."""
 
 from clinic_net.records.bundles import run_bundle
+from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
 from clinic_net.records.reading import Found, PastVersion, everything, history, read, search, vread
 from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
@@ -11,15 +12,20 @@ __all__ = [
     "News",
     "PastVersion",
     "Stored",
+    "Writer",
     "delete",
+    "delete_where",
     "everything",
     "history",
     "instant",
+    "patch",
+    "patch_where",
     "put",
     "put_unless_found",
     "read",
     "run_bundle",
     "search",
     "tell",
+    "update_where",
     "vread",
 ]

@@ -59,7 +59,8 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
         InvalidResource: ``places`` says what is wrong with it.
         ReadOnly: this scope may not write, or not for this tenant.
         UnknownPatient: it is about a patient outside the scope.
-        UnknownResource: the id is taken outside the scope, or ``if_match`` was given and there is nothing.
+        UnknownResource: the id is taken outside the scope, or could be guessed (``rules.may_choose``; only where
+            ``with_patient``), or ``if_match`` was given and there is nothing.
         VersionConflict: ``if_match`` is not the current version.
         AlreadyExists: ``create_only``, and it is there with another text.
     """
@@ -73,6 +74,8 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
     )
     if head is None:
         if if_match is not None:
+            raise UnknownResource
+        if with_patient and fid is not None and not rules.may_choose(fid, everywhere=scope.tenants is None):
             raise UnknownResource
         stored = await _create(s, write, tenant=tenant, scope=scope, with_patient=with_patient)
     elif create_only and not head.deleted and not _same(write, head):

@@ -1,0 +1,132 @@
+"""The interactions that write, by id and by search: create, update, patch, delete."""
+
+from fastapi import APIRouter, Response
+
+from clinic_net.fhir import parse
+from clinic_net.records import rules, service
+from clinic_net.records.entries import pairs_of
+from clinic_net.records.errors import MalformedRequest
+from clinic_net.records.http import Exchange, Exchanging, FhirRoute, written
+
+router = APIRouter(route_class=FhirRoute)
+
+
+@router.post("/{rtype}")
+async def create(rtype: str, exchange: Exchanging) -> Response:
+    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
+    exchange.demand(rtype, "c")
+    text = await exchange.body()
+    criteria = exchange.request.headers.get("if-none-exist")
+    if criteria is not None:
+        return await _create_unless_found(exchange, rtype, text, criteria)
+    stored = await service.put(
+        exchange.s,
+        text,
+        rtype=rtype,
+        fid=None,
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: str) -> Response:
+    stored = await service.put_unless_found(
+        exchange.s,
+        text,
+        exchange.criteria(rtype, pairs_of(criteria)),
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+@router.put("/{rtype}/{fid}")
+async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Write the next version, or create a resource under an id of the caller's choice."""
+    exchange.demand(rtype, "u")
+    text = await exchange.body()
+    if not rules.ID.fullmatch(fid) or parse(text).get("id") != fid:
+        raise MalformedRequest("the resource's id must be the id of the address")
+    stored = await service.put(
+        exchange.s,
+        text,
+        rtype=rtype,
+        fid=fid,
+        scope=exchange.scope,
+        author=exchange.by,
+        tenant=exchange.tenant,
+        now=exchange.now,
+        if_match=exchange.if_match,
+        with_patient=True,
+    )
+    return written(exchange, stored)
+
+
+@router.put("/{rtype:type_name}")
+async def update_where(rtype: str, exchange: Exchanging) -> Response:
+    """Write the next version of the one resource that meets the criteria, or create it."""
+    exchange.demand(rtype, "u")
+    criteria = exchange.criteria(rtype, exchange.request.query_params.multi_items())
+    stored = await service.update_where(
+        exchange.s,
+        await exchange.body(),
+        criteria,
+        exchange.writer,
+        may_create=exchange.allows(rtype, "c"),
+        if_match=exchange.if_match,
+    )
+    return written(exchange, stored)
+
+
+@router.patch("/{rtype}/{fid}")
+async def patch(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Change parts of a resource; the answer tells what it holds, so reading it must be allowed too."""
+    exchange.demand(rtype, "u", fid)
+    exchange.demand(rtype, "r", fid)
+    stored = await service.patch(
+        exchange.s, rtype, fid, await exchange.patch(), exchange.writer, if_match=exchange.if_match
+    )
+    return written(exchange, stored)
+
+
+@router.patch("/{rtype:type_name}")
+async def patch_where(rtype: str, exchange: Exchanging) -> Response:
+    """Change parts of the one resource that meets the criteria."""
+    exchange.demand(rtype, "u")
+    criteria = exchange.criteria(rtype, exchange.request.query_params.multi_items())
+    stored = await service.patch_where(
+        exchange.s, criteria, await exchange.patch(), exchange.writer, if_match=exchange.if_match
+    )
+    return written(exchange, stored)
+
+
+@router.delete("/{rtype}/{fid}")
+async def delete(rtype: str, fid: str, exchange: Exchanging) -> Response:
+    """Delete a resource; its history stays."""
+    exchange.demand(rtype, "d", fid)
+    gone = await service.delete(
+        exchange.s,
+        rtype,
+        fid,
+        scope=exchange.scope,
+        author=exchange.by,
+        now=exchange.now,
+        if_match=exchange.if_match,
+    )
+    return Response(status_code=204, headers={"ETag": f'W/"{gone.version}"'})
+
+
+@router.delete("/{rtype:type_name}")
+async def delete_where(rtype: str, exchange: Exchanging) -> Response:
+    """Delete the one resource that meets the criteria; that nothing does is fine too."""
+    exchange.demand(rtype, "d")
+    criteria = exchange.criteria(rtype, exchange.request.query_params.multi_items())
+    gone = await service.delete_where(exchange.s, criteria, exchange.writer, if_match=exchange.if_match)
+    return Response(status_code=204, headers={"ETag": f'W/"{gone.version}"'} if gone else None)
