@@ -24,21 +24,33 @@ _SETTLE_MS = 700
 """Pages fetch their live parts after they are loaded."""
 
 
-def picture(page: Page, name: str, folder: Path, *, whole: bool = False) -> None:
+def picture(page: Page, name: str, folder: Path) -> None:
     """Take a page at every width, without disturbing it."""
     for width, height in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": height})
         page.evaluate("scrollTo(0, 0)")
         page.wait_for_timeout(_SETTLE_MS)
         file = folder / f"{name}-{width}.png"
-        page.screenshot(path=file, full_page=whole)
+        page.screenshot(path=file)
         print(file, flush=True)
 
 
-def play(network: DemoNetwork, passwords: dict[str, str], chromium: Browser, folder: Path) -> None:
+def in_english(*pages: Page) -> None:
+    """Choose English on each page's site."""
+    for page in pages:
+        page.goto("/")
+        page.get_by_role("button", name="English").click()
+        page.get_by_role("button", name="Tiếng Việt").wait_for()
+
+
+def play(
+    network: DemoNetwork, passwords: dict[str, str], chromium: Browser, folder: Path, *, english: bool
+) -> None:
     """Play the main job once, stopping for pictures."""
     coordinator, desk = person(chromium, network.hub_url), person(chromium, network.hub_url)
     nurse, doctor = Nurse(person(chromium, network.station_url(0))), Doctor(desk)
+    if english:
+        in_english(coordinator, desk, nurse.page)
     desk.goto("/sign-in")
     picture(desk, "sign-in", folder)
     sign_in(coordinator, "dieuphoi.dienbien", passwords["dieuphoi.dienbien"])
@@ -55,7 +67,7 @@ def play(network: DemoNetwork, passwords: dict[str, str], chromium: Browser, fol
     nurse.measure(
         respiratory_rate="26", spo2="90", pulse="132", temperature="38.6", systolic="92", diastolic="60"
     )
-    picture(nurse.page, "station-visit", folder, whole=True)
+    picture(nurse.page, "station-visit", folder)
     nurse.ask_for_doctor("Nhờ bác sĩ xem giúp, nghi nhồi máu cơ tim", "emergency")
     doctor.picture_of(nurse.case)
     picture(desk, "doctor-ring", folder)
@@ -64,7 +76,7 @@ def play(network: DemoNetwork, passwords: dict[str, str], chromium: Browser, fol
     arriving(desk, "doctor")
     arriving(nurse.page, "station")
     picture(nurse.page, "station-case", folder)
-    picture(desk, "consultation", folder, whole=True)
+    picture(desk, "consultation", folder)
     coordinator.goto(f"/cases/{nurse.case}")
     picture(coordinator, "case", folder)
     doctor.write_note("Nghi hội chứng vành cấp", "Aspirin, chuyển bệnh viện tỉnh ngay")
@@ -78,6 +90,7 @@ def main() -> int:
     """Take the pictures. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--english", action="store_true", help="picture the English pages")
     given = parser.parse_args()
     given.to.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="clinic-net-pictures-"))
@@ -91,7 +104,7 @@ def main() -> int:
             sample.enter_now(network.station_data(index))
             network.start_agent(index)
         with browser() as chromium:
-            play(network, passwords, chromium, given.to)
+            play(network, passwords, chromium, given.to, english=given.english)
     finally:
         network.stop()
     rmtree(folder, ignore_errors=True)
