@@ -14,6 +14,10 @@ PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
 MAX_BARE_TARGETS = 20
 """A bare id is tried against every type the parameter may point to; with more types than this, name the type."""
 
+DEFAULT_DISTANCE = 10
+"""Kilometres, where ``near`` gives none."""
+_KILOMETRES = {"": 1.0, "km": 1.0, "m": 0.001, "[mi_us]": 1.609347, "[mi_i]": 1.609344}
+
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _ESCAPED = re.compile(r"\\([\\,$|])")
@@ -81,6 +85,24 @@ class CompositeCriterion:
     parts: tuple["Criterion", ...]
 
 
+@dataclass(frozen=True, slots=True)
+class OfTypeCriterion:
+    """An identifier's value with the coding of its type."""
+
+    system: str
+    code: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearCriterion:
+    """A circle: WGS84 degrees and kilometres."""
+
+    latitude: float
+    longitude: float
+    kilometres: float
+
+
 Criterion = (
     TokenCriterion
     | StringCriterion
@@ -90,6 +112,8 @@ Criterion = (
     | ReferenceCriterion
     | UriCriterion
     | CompositeCriterion
+    | OfTypeCriterion
+    | NearCriterion
 )
 
 
@@ -140,6 +164,38 @@ def read_token(asked: Asked, value: str) -> TokenCriterion:
     if len(rest) > 1 or not (system or rest[0]):
         raise asked.invalid("must be code, system|code, |code or system|")
     return TokenCriterion(system, rest[0] or None)
+
+
+def read_of_type(asked: Asked, value: str) -> OfTypeCriterion:
+    """Return ``system|code|value`` of ``:of-type``. Raises InvalidSearchValue."""
+    parts = [unescape(part) for part in split(value, "|")]
+    if len(parts) != 3 or not all(parts):
+        raise asked.invalid("must be system|code|value")
+    return OfTypeCriterion(*parts)
+
+
+def read_text(asked: Asked, value: str) -> StringCriterion:
+    """Return the text of ``:text``. Raises InvalidSearchValue."""
+    if not value:
+        raise asked.invalid("an empty value")
+    return _string(asked, value)
+
+
+def _near(asked: Asked, value: str) -> NearCriterion:
+    """Location.near: latitude|longitude|distance|units (FHIR R4 location.html, search parameter near)."""
+    latitude, longitude, distance, unit, *more = [*value.split("|"), "", "", ""][
+        : max(4, value.count("|") + 1)
+    ]
+    if more or not _NUMBER.fullmatch(latitude) or not _NUMBER.fullmatch(longitude):
+        raise asked.invalid("must be latitude|longitude|distance|units")
+    if unit not in _KILOMETRES or (distance and not _NUMBER.fullmatch(distance)):
+        raise asked.invalid("the distance must be a number in km, m or [mi_us]")
+    found = NearCriterion(
+        float(latitude), float(longitude), float(distance or DEFAULT_DISTANCE) * _KILOMETRES[unit]
+    )
+    if abs(found.latitude) > 90 or abs(found.longitude) > 180 or not 0 <= found.kilometres <= 20_100:
+        raise asked.invalid("no such place or distance on Earth")
+    return found
 
 
 def _string(_asked: Asked, value: str) -> StringCriterion:
@@ -212,7 +268,10 @@ def _composite(asked: Asked, value: str) -> CompositeCriterion:
     found = []
     for part, (_code, kind, _path) in zip(parts, components, strict=True):
         parameter = SearchParameter(asked.parameter.code, kind, asked.parameter.url, "", None, ())
-        found.append(read(Asked(parameter, None, asked.base_url), part))
+        criterion = read(Asked(parameter, None, asked.base_url), part)
+        if isinstance(criterion, TokenCriterion) and criterion.code is None:
+            raise asked.invalid("a system needs a code")
+        found.append(criterion)
     return CompositeCriterion(tuple(found))
 
 
@@ -225,4 +284,5 @@ _READERS: dict[str, Callable[[Asked, str], Criterion]] = {
     "reference": _reference,
     "uri": _uri,
     "composite": _composite,
+    "special": _near,
 }

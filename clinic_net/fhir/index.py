@@ -8,6 +8,7 @@ from typing import Any
 
 from .definitions import search_parameters
 from .expressions import NotCompilable, Route, compile_expression, walk
+from .index_extras import EXTRAS, Extras, Position, TypedIdentifier, position
 from .values import CONVERTERS, Context, Convert, DateRange, QuantityValue, Text, Token, Value
 
 Component = tuple[Value, ...]
@@ -30,11 +31,14 @@ class IndexValues:
     numbers: dict[str, list[Decimal]] = field(default_factory=dict)
     uris: dict[str, list[str]] = field(default_factory=dict)
     composites: dict[str, list[tuple[Component, ...]]] = field(default_factory=dict)
+    texts: dict[str, list[Text]] = field(default_factory=dict)
+    typed: dict[str, list[TypedIdentifier]] = field(default_factory=dict)
+    positions: dict[str, list[Position]] = field(default_factory=dict)
 
     def names(self) -> frozenset[str]:
         """Return the parameters that have a value (the complement answers ``:missing``)."""
         parts = (self.tokens, self.strings, self.dates, self.references, self.identifiers)
-        more = (self.quantities, self.numbers, self.uris, self.composites)
+        more = (self.quantities, self.numbers, self.uris, self.composites, self.positions)
         return frozenset(name for part in (*parts, *more) for name in part)
 
 
@@ -49,6 +53,10 @@ _FIELDS = {
 }
 
 
+_COMPOSITES = frozenset({("token", kind) for kind in ("token", "quantity", "date", "string")})
+"""All but a few rare ones; the one published for a document's relations has its parts exchanged."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Extractor:
     """``steps`` lead on from the values of the member under which the extractor is filed."""
@@ -58,6 +66,7 @@ class _Extractor:
     route: Route
     convert: Convert
     context: Context
+    extras: Extras | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +91,14 @@ def _plan(resource_type: str) -> _Plan:
         try:
             if not parameter.expression:
                 raise NotCompilable("the standard gives no expression")
+            if (resource_type, code) == ("Location", "near"):
+                continue
             if parameter.type == "special":
                 raise NotCompilable("a special parameter has rules of its own")
             routes = compile_expression(parameter.expression, resource_type)
             if parameter.type == "composite":
+                if tuple(kind for _, kind, _ in parameter.components) not in _COMPOSITES:
+                    raise NotCompilable("composites of this form have no index")
                 plan.composites.extend(_composites(code, parameter.components, routes))
                 continue
             found = _extractors(code, parameter.type, routes, plan)
@@ -107,7 +120,8 @@ def _extractors(code: str, kind: str, routes: Sequence[Route], plan: _Plan) -> l
         if convert is None:
             plan.unconverted.setdefault(code, set()).add(data_type)
         else:
-            found.append(_Extractor(code, _FIELDS[kind], route, convert, Context(route.systems)))
+            extras = EXTRAS.get(data_type) if kind == "token" else None
+            found.append(_Extractor(code, _FIELDS[kind], route, convert, Context(route.systems), extras))
     return found
 
 
@@ -145,11 +159,28 @@ def index(resource: Mapping[str, Any], *, base_url: str | None = None) -> IndexV
         for extractor in plan.by_member.get(member, ()):
             for value in _extract(extractor, resource, resource, base_url):
                 _put(values, extractor, value)
+            if extractor.extras is not None:
+                _put_extras(values, extractor, extractor.extras, resource)
     for composite in plan.composites:
         _index_composite(values, composite, resource, base_url)
     if resource["resourceType"] == "Patient" and "deceased" not in values.tokens:
         values.tokens["deceased"] = [Token(None, "false")]
+    if resource["resourceType"] == "Location" and (place := position(resource)) is not None:
+        values.positions["near"] = [place]
     return values
+
+
+def _put_extras(
+    values: IndexValues, extractor: _Extractor, extras: Extras, resource: Mapping[str, Any]
+) -> None:
+    for item in walk(extractor.route.steps, [resource]):
+        for extra in extras(item):
+            if isinstance(extra, Text):
+                texts = values.texts.setdefault(extractor.parameter, [])
+                if extra not in texts:
+                    texts.append(extra)
+            else:
+                values.typed.setdefault(extractor.parameter, []).append(extra)
 
 
 def _extract(

@@ -5,12 +5,22 @@ parameter means (FHIR R4 search §3.1.1.4.4).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from .criteria import Asked, Criterion, read, read_token, split
-from .definitions import SearchParameter, resource_types, search_parameters
+from .criteria import (
+    Asked,
+    Criterion,
+    TokenCriterion,
+    read,
+    read_of_type,
+    read_text,
+    read_token,
+    split,
+    unescape,
+)
+from .definitions import SearchParameter, resource_types, search_parameters, value_set, value_sets
 from .errors import (
     InvalidSearchValue,
     TooManySearchTerms,
@@ -28,10 +38,19 @@ MAX_BRANCHES = 40
 """Ways that a chain without types may take in all."""
 
 _MODIFIERS = {
-    "token": frozenset({"not", "missing"}),
+    "token": frozenset({"not", "missing", "text", "in", "not-in", "of-type"}),
     "string": frozenset({"exact", "contains", "missing"}),
     "reference": frozenset({"identifier", "missing"}),
+    "uri": frozenset({"above", "below", "missing"}),
 }
+_NEED_TERMINOLOGY = "needs a hierarchy of codes, and this server holds none"
+_READERS: Mapping[str, Callable[[Asked, str], Criterion]] = {
+    "identifier": read_token,
+    "text": read_text,
+    "of-type": read_of_type,
+}
+VALUE_SET = "http://hl7.org/fhir/ValueSet/"
+MAX_EXPANSION = 500
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-.:]{0,63}", re.ASCII)
 
 
@@ -39,8 +58,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-.:]{0,63}", re.ASCII)
 class Clause:
     """One criterion of a search: any of ``values`` must hold, or with ``not`` none of them.
 
-    ``modifier`` is "", exact, contains, not, identifier or missing; for missing, ``missing`` is what was asked and
-    ``values`` is empty.
+    ``modifier`` is "", exact, contains, not, identifier, text, of-type, above, below or missing; for missing,
+    ``missing`` is what was asked and ``values`` is empty. ``:in`` and ``:not-in`` have become their codes.
     """
 
     parameter: str
@@ -209,6 +228,8 @@ def _clause(
         if targets is not None and modifier not in targets:
             raise invalid(code, "it does not point to resources of that type")
         targets, modifier = frozenset({modifier}), ""
+    if kind == "token" and modifier in ("above", "below"):
+        raise unsupported(code, _NEED_TERMINOLOGY)
     if modifier and modifier not in _MODIFIERS.get(kind, {"missing"}):
         raise unsupported(code, "this modifier is not supported")
     if modifier == "missing":
@@ -219,6 +240,19 @@ def _clause(
     if len(alternatives) > MAX_ALTERNATIVES:
         raise TooManySearchTerms(f"{code}: more than {MAX_ALTERNATIVES} alternatives")
     asked = Asked(parameter, targets, base_url)
-    if modifier == "identifier":
-        return Clause(code, kind, modifier, tuple(read_token(asked, part) for part in alternatives))
-    return Clause(code, kind, modifier, tuple(read(asked, part) for part in alternatives))
+    if modifier in ("in", "not-in"):
+        codes = tuple(token for part in alternatives for token in _expanded(code, unescape(part)))
+        return Clause(code, kind, "" if modifier == "in" else "not", codes)
+    reading = _READERS.get(modifier, read)
+    return Clause(code, kind, modifier, tuple(reading(asked, part) for part in alternatives))
+
+
+def _expanded(code: str, url: str) -> Iterator[TokenCriterion]:
+    """Return the codes of a value set of the standard whose codes the definitions list."""
+    name = url.split("|")[0].removeprefix(VALUE_SET)
+    if not url.startswith(VALUE_SET) or name not in value_sets():
+        raise unsupported(code, "this value set cannot be expanded here")
+    found = [TokenCriterion(system, c) for system, codes in value_set(name).items() for c in codes]
+    if len(found) > MAX_EXPANSION:
+        raise unsupported(code, "this value set has too many codes")
+    yield from found

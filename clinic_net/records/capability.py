@@ -18,7 +18,7 @@ def _search_parameters(rtype: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "type": parameter.type, "definition": parameter.url}
         for name, parameter in sorted(search_parameters(rtype).items())
-        if name not in unavailable and parameter.type not in ("composite", "special")
+        if name not in unavailable
     ]
 
 

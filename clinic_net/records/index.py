@@ -1,14 +1,15 @@
 """From search values to index rows: which hashes, ranges and folded texts a resource is found by."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
 
 from clinic_net.clinical.names import fold, tone_key
 from clinic_net.fhir.index import IndexValues
-from clinic_net.fhir.values import QuantityValue, Text, Token
+from clinic_net.fhir.index_extras import ancestors
+from clinic_net.fhir.values import DateRange, QuantityValue, Text, Token, Value
 from clinic_net.records import rules
 from clinic_net.records.keys import Keys, parameter_id
 
@@ -77,6 +78,8 @@ def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
         p = parameter_id(rtype, name)
         found.dates.update((p, date.lo, date.hi) for date in dates)
     found.numbers.update(_number_rows(rtype, values, keys))
+    _modified(found, rtype, values, keys)
+    _composites(found, rtype, values, keys)
     found.tokens.update(keys.present(rtype, name) for name in values.names() - _COLUMNS)
     return Rows(
         frozenset(found.tokens),
@@ -84,6 +87,99 @@ def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
         frozenset(found.strings),
         frozenset(found.numbers),
         frozenset(_links(rtype, values)),
+    )
+
+
+def _modified(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> None:
+    """Add what modifiers look up: ``:text``, ``:of-type``, ``:below``, and where a place is."""
+    for name, texts in values.texts.items():
+        p = parameter_id(rtype, f"{name}:text")
+        found.strings.update((p, clipped(text.folded), "") for text in texts if text.folded)
+    for name, typed in values.typed.items():
+        found.tokens.update(of_type_hash(keys, rtype, name, one.system, one.code, one.value) for one in typed)
+    for name, uris in values.uris.items():
+        found.tokens.update(
+            keys.value(rtype, f"{name}:below", above) for uri in uris for above in ancestors(uri)
+        )
+    for name, positions in values.positions.items():
+        for place in positions:
+            for axis, degrees in (("latitude", place.latitude), ("longitude", place.longitude)):
+                p = parameter_id(rtype, f"{name}:{axis}")
+                found.numbers.add((p, float(degrees), float(degrees), 0, 0, 0))
+
+
+def of_type_hash(keys: Keys, rtype: str, name: str, system: str, code: str, value: str) -> int:
+    """Hash an identifier with the coding of its type."""
+    return keys.of(rtype, name, "of-type", system, code, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The hashes of one composite parameter: its first part, a code, is hashed into the key of the second.
+
+    ``p`` numbers the range rows of one code, so that they are a range of the index. It has 32 bits only; quantities
+    say the code again in 64 (``unit``), dates and texts by a token of their own (``guard``).
+    """
+
+    keys: Keys
+    rtype: str
+    name: str
+
+    def code(self, system: str | None, code: str) -> tuple[str, ...]:
+        """Name a code; ``system`` None: whatever its system."""
+        return ("c", code) if system is None else ("sc", system, code)
+
+    def p(self, code: tuple[str, ...]) -> int:
+        return (self.guard(code) & 0xFFFFFFFF) - 0x80000000
+
+    def guard(self, code: tuple[str, ...]) -> int:
+        return self.keys.of(self.rtype, self.name, "first", *code)
+
+    def both(self, first: tuple[str, ...], second: tuple[str, ...]) -> int:
+        return self.keys.of(self.rtype, self.name, "both", *first, *second)
+
+    def unit(self, code: tuple[str, ...], *unit: str) -> int:
+        return self.keys.of(self.rtype, self.name, "unit", *code, "", *unit)
+
+
+def _codes(pairs: Pairs, token: Token) -> tuple[tuple[str, ...], ...]:
+    return pairs.code(None, token.code), pairs.code(token.system or "", token.code)
+
+
+def _composites(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> None:
+    for name, repetitions in values.composites.items():
+        for first, second in repetitions:
+            _composite(found, Pairs(keys, rtype, name), first, second)
+
+
+def _composite(found: _Found, pairs: Pairs, first: Sequence[Value], second: Sequence[Value]) -> None:
+    codes = [code for token in first if isinstance(token, Token) for code in _codes(pairs, token)]
+    for code in codes:
+        p = pairs.p(code)
+        for value in second:
+            match value:
+                case Token():
+                    found.tokens.update(pairs.both(code, other) for other in _codes(pairs, value))
+                case QuantityValue():
+                    found.numbers.add(_pair_row(pairs, p, code, value))
+                case DateRange(lo=lo, hi=hi):
+                    found.tokens.add(pairs.guard(code))
+                    found.dates.add((p, lo, hi))
+                case Text(folded=folded) if folded:
+                    found.tokens.add(pairs.guard(code))
+                    found.strings.add((p, clipped(folded), ""))
+
+
+def _pair_row(
+    pairs: Pairs, p: int, code: tuple[str, ...], value: QuantityValue
+) -> tuple[int, float, float, int, int, int]:
+    return (
+        p,
+        double(value.low, absent=-math.inf),
+        double(value.high, absent=math.inf),
+        pairs.unit(code),
+        pairs.unit(code, value.system or "", value.code) if value.code else 0,
+        pairs.unit(code, value.code or value.unit or ""),
     )
 
 

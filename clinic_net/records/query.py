@@ -1,5 +1,6 @@
 """From a typed search to SQL conditions on ``records_resource``. Pure: builds expressions, runs none."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,22 +17,26 @@ from clinic_net.fhir.criteria import (
     CompositeCriterion,
     Criterion,
     DateCriterion,
+    NearCriterion,
     NumberCriterion,
+    OfTypeCriterion,
     QuantityCriterion,
     ReferenceCriterion,
     StringCriterion,
     TokenCriterion,
     UriCriterion,
 )
+from clinic_net.fhir.index_extras import ancestors
 from clinic_net.fhir.search import Chain, Clause, Has, Sort, Term
 from clinic_net.kernel.errors import Place
-from clinic_net.records.index import clipped, unit_hash
+from clinic_net.records.index import Pairs, clipped, of_type_hash, unit_hash
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
 from clinic_net.records.store import visible
 
 _AFTER_ALL = "\U0010ffff"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARTH = 6371.0088
 _APPROXIMATE = 0.1
 """``ap``: within a tenth of the value, or of the time that has gone by since (FHIR R4 search §3.1.1.4.6)."""
 
@@ -126,8 +131,21 @@ class Query:
                     found.append(self._keys.token(self._rtype, name, system, code))
                 case ReferenceCriterion(keys=references):
                     found.extend(self._keys.value(self._rtype, name, key) for key in references)
+                case UriCriterion(uri=uri) if clause.modifier == "above":
+                    above = ancestors(uri) or [uri]
+                    found.extend(self._keys.value(self._rtype, name, address) for address in above)
                 case UriCriterion(uri=uri):
-                    found.append(self._keys.value(self._rtype, name, uri))
+                    below = f"{name}:below" if clause.modifier == "below" and ancestors(uri) else name
+                    found.append(
+                        self._keys.value(self._rtype, below, uri.rstrip("/") if below != name else uri)
+                    )
+                case OfTypeCriterion():
+                    found.append(
+                        of_type_hash(self._keys, self._rtype, name, value.system, value.code, value.value)
+                    )
+                case CompositeCriterion(parts=(TokenCriterion() as first, TokenCriterion() as second)):
+                    pairs = Pairs(self._keys, self._rtype, name)
+                    found.append(pairs.both(_code(pairs, first), _code(pairs, second)))
                 case StringCriterion(text=text) if clause.modifier == "exact":
                     found.append(self._keys.value(self._rtype, name, text.exact))
                 case _:
@@ -141,7 +159,8 @@ class Query:
         return ~present if clause.missing else present
 
     def _ranged(self, clause: Clause, value: Criterion) -> Condition:
-        p = parameter_id(self._rtype, clause.parameter)
+        text = ":text" if clause.modifier == "text" else ""
+        p = parameter_id(self._rtype, clause.parameter + text)
         match value:
             case DateCriterion() if clause.parameter == "_lastUpdated":
                 return _updated(value, col(self._resource.updated), self._now)
@@ -152,17 +171,57 @@ class Query:
                 return self._has(NumberRow, p, _number(value))
             case QuantityCriterion():
                 return self._has(NumberRow, p, and_(_number(value.number), self._unit(clause, value)))
-            case StringCriterion(text=text):
-                return self._has(StringRow, p, _string(text.folded, clause.modifier))
+            case StringCriterion():
+                return self._has(StringRow, p, _string(value.text.folded, clause.modifier))
+            case CompositeCriterion(parts=(TokenCriterion() as first, second)):
+                return self._pair(Pairs(self._keys, self._rtype, clause.parameter), first, second)
+            case NearCriterion():
+                return self._near(value, clause.parameter)
             case CompositeCriterion():
-                place = Place(
-                    clause.parameter, UnsupportedSearch.code, "composite parameters are not supported"
-                )
-                raise UnsupportedSearch(f"{clause.parameter}: {place.message}", places=[place])
-            case TokenCriterion() | ReferenceCriterion() | UriCriterion():
+                raise AssertionError("not compiled")
+            case TokenCriterion() | ReferenceCriterion() | UriCriterion() | OfTypeCriterion():
                 raise AssertionError("looked up by hash")
             case _:
                 assert_never(value)
+
+    def _pair(self, pairs: Pairs, first: TokenCriterion, second: Criterion) -> Condition:
+        code = _code(pairs, first)
+        p, guard = pairs.p(code), self._has_token([pairs.guard(code)])
+        match second:
+            case QuantityCriterion(code=None):
+                unit = col(NumberRow.u) == pairs.unit(code)
+            case QuantityCriterion(system=None):
+                unit = col(NumberRow.n) == pairs.unit(code, second.code or "")
+            case QuantityCriterion(system=str(system)):
+                unit = col(NumberRow.c) == pairs.unit(code, system, second.code or "")
+            case DateCriterion():
+                found = _date(second, col(DateRow.lo), col(DateRow.hi), self._now)
+                return and_(guard, self._has(DateRow, p, found))
+            case StringCriterion():
+                return and_(guard, self._has(StringRow, p, _string(second.text.folded, "")))
+            case _:
+                raise AssertionError("not compiled")
+        return self._has(NumberRow, p, and_(_number(second.number), unit))
+
+    def _near(self, circle: NearCriterion, name: str) -> Condition:
+        """Within a box first, which the index finds, then within the circle (haversine, mean radius 6371.0088 km)."""
+        north, east = aliased(NumberRow), aliased(NumberRow)
+        latitude, longitude = col(north.lo), col(east.lo)
+        reach = math.degrees(circle.kilometres / _EARTH)
+        half = func.power(func.sin(func.radians(latitude - circle.latitude) / 2), 2) + func.cos(
+            func.radians(latitude)
+        ) * math.cos(math.radians(circle.latitude)) * func.power(
+            func.sin(func.radians(longitude - circle.longitude) / 2), 2
+        )
+        found = exists().where(
+            col(north.rid) == col(self._resource.rid),
+            col(east.rid) == col(self._resource.rid),
+            col(north.p) == parameter_id(self._rtype, f"{name}:latitude"),
+            col(east.p) == parameter_id(self._rtype, f"{name}:longitude"),
+            latitude.between(circle.latitude - reach, circle.latitude + reach),
+            func.asin(func.sqrt(func.least(1.0, half))) * 2 * _EARTH <= circle.kilometres,
+        )
+        return found.correlate(self._resource)
 
     def _unit(self, clause: Clause, value: QuantityCriterion) -> Condition:
         if value.code is None:
@@ -229,6 +288,10 @@ class Query:
     def _value(self, table: "_Row", p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
         inner = select(picked).where(col(table.rid) == col(self._resource.rid), col(table.p) == p)
         return func.coalesce(inner.correlate(self._resource).scalar_subquery(), last)
+
+
+def _code(pairs: Pairs, token: TokenCriterion) -> tuple[str, ...]:
+    return pairs.code(token.system, token.code or "")
 
 
 _Row = type[DateRow] | type[StringRow] | type[NumberRow]

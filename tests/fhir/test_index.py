@@ -21,7 +21,12 @@ Sample = Callable[[str], dict[str, Any]]
 NO_INDEX = {
     ("Bundle", "composition"): "leads into another resource of the bundle",
     ("Bundle", "message"): "leads into another resource of the bundle",
-    ("Location", "near"): "a distance, not a value",
+    ("DocumentReference", "relationship"): "published with its two parts exchanged",
+    **{
+        ("MolecularSequence", f"{start}-{kind}-coordinate"): "a composite of three parts"
+        for start in ("chromosome", "referenceseqid")
+        for kind in ("variant", "window")
+    },
     ("*", "_content"): "full text, no expression in the standard",
     ("*", "_text"): "full text, no expression in the standard",
     ("*", "_query"): "names a query, no expression in the standard",

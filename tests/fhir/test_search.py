@@ -171,6 +171,32 @@ def test_a_count_beyond_the_limit_is_lowered() -> None:
     assert ask("Patient", ("_count", "1000000000")).count == 1000
 
 
+def test_a_value_set_of_the_standard_becomes_its_codes() -> None:
+    inside = clause("Patient", "gender:in", "http://hl7.org/fhir/ValueSet/administrative-gender")
+    outside = clause("Patient", "gender:not-in", "http://hl7.org/fhir/ValueSet/administrative-gender|4.0.1")
+
+    assert (inside.modifier, outside.modifier) == ("", "not")
+    assert TokenCriterion("http://hl7.org/fhir/administrative-gender", "female") in inside.values
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("near", "20.9"),
+        ("near", "20.9|x"),
+        ("near", "95|107"),
+        ("near", "20.9|107.1|-3|km"),
+        ("near", "20.9|107.1|3|parsec"),
+        ("near", "20.9|107.1|3|km|x"),
+        ("identifier:of-type", "MR|1"),
+        ("identifier:of-type", "http://x.example||1"),
+    ],
+)
+def test_places_and_typed_identifiers_have_a_form(name: str, value: str) -> None:
+    with pytest.raises(InvalidSearchValue):
+        ask("Location", (name, value))
+
+
 def test_a_chain_leads_through_every_type_that_understands_it() -> None:
     (typed,) = ask("Observation", ("subject:Patient.name", "an")).links
     (free,) = ask("Observation", ("subject.name", "an")).links
@@ -233,7 +259,7 @@ def test_what_is_not_supported_is_refused_or_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["name:phonetic", "gender:in", "birthdate:exact", "name:", "identifier:of-type"]
+    "name", ["name:phonetic", "gender:in", "gender:below", "birthdate:exact", "name:", "organization:above"]
 )
 @pytest.mark.parametrize("lenient", [False, True])
 def test_an_unsupported_modifier_is_always_refused(name: str, lenient: bool) -> None:

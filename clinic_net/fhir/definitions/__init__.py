@@ -81,6 +81,12 @@ def value_set(name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 @cache
+def value_sets() -> frozenset[str]:
+    """Return the names of the required value sets whose codes can be listed."""
+    return frozenset(_raw()["valueSets"])
+
+
+@cache
 def elements(type_name: str) -> Mapping[str, ElementDefinition]:
     """Return the elements of a type by name, inherited ones first. Raises KeyError for an unknown type."""
     definition = _raw()["types"][type_name]
