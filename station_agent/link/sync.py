@@ -280,5 +280,12 @@ def report(tx: Tx) -> Report:
         agent=__version__,
         waiting={str(lane): number for lane, number in counts.waiting.items()},
         refused=counts.refused + counts.conflicts,
-        oldest_waiting_at=datetime.fromisoformat(counts.oldest) if counts.oldest else None,
+        oldest_waiting_at=_instant(counts.oldest),
     )
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text or "")
+    except ValueError:
+        return None

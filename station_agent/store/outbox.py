@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clinic_net.protocol.sync import Lane, Op, OpResult, Outcome
+from clinic_net.protocol.sync import Lane, Op, OpIssue, OpResult, Outcome
 from station_agent.store.database import Tx
 
 UNSENT = "('waiting', 'sent')"
@@ -84,11 +84,13 @@ def next_batch(tx: Tx, *, max_ops: int, max_bytes: int) -> tuple[Lane, tuple[Op,
     """Return the fastest lane that has something, and its next operations in order; None when nothing waits.
 
     At least one operation, then as many as fit; one per record, because the next needs the version the hub will give.
+    What no message can carry is refused here, so that what is behind it still goes.
     """
-    rows = tx.execute(
-        f"select * from outbox where leg in {UNSENT} order by lane, op limit ?",  # noqa: S608 a constant
-        (max_ops,),
-    ).fetchall()
+    rows = _next(tx, max_ops)
+    while unspeakable := [row for row in rows if not _speakable(row)]:
+        for row in unspeakable:
+            _refuse(tx, row)
+        rows = _next(tx, max_ops)
     if not rows:
         return None
     lane, size, seen, ops = rows[0]["lane"], 0, set[tuple[str, str]](), list[Op]()
@@ -107,6 +109,33 @@ def _op(row: Any) -> Op:
         op=row["op"], type=row["rtype"], id=row["id"], base=row["base"],
         at=datetime.fromisoformat(row["at"]), by=row["by"], body=row["text"],
     )  # fmt: skip
+
+
+def _next(tx: Tx, limit: int) -> list[Any]:
+    return tx.execute(
+        f"select * from outbox where leg in {UNSENT} order by lane, op limit ?",  # noqa: S608 a constant
+        (limit,),
+    ).fetchall()
+
+
+def _speakable(row: Any) -> bool:
+    """Whether an operation has the form that the protocol demands of every one."""
+    try:
+        _op(row)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(tx: Tx, row: Any) -> None:
+    issue = OpIssue(
+        code="structure", expression=row["rtype"], diagnostics="no message can carry this operation"
+    )
+    tx.execute(
+        "update outbox set leg = 'quarantined', issues = ? where op = ?",
+        (json.dumps([issue.model_dump()]), row["op"]),
+    )
+    tx.execute("update resource set state = 'refused' where rtype = ? and id = ?", (row["rtype"], row["id"]))
 
 
 def mark_sent(tx: Tx, ops: Sequence[int]) -> None:

@@ -99,6 +99,21 @@ async def test_a_record_that_the_hub_cannot_even_read_stops_no_other(station: St
     assert (await counts(station)).refused == 1
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [("rtype", "patient"), ("id", "a/b"), ("at", "yesterday"), ("by", "n" * 200)]
+)
+async def test_operations_that_no_message_can_carry_stop_no_other(
+    station: Station, column: str, value: str
+) -> None:
+    await put(station, *[patient() for _ in range(60)])
+    spoil = f"update outbox set {column} = ? where op <= 55"
+    await station.agent.database.run(lambda tx: tx.execute(spoil, (value,)))
+    await station.syncs()
+    assert len(station.hub.stored) == 5
+    found = await counts(station)
+    assert (found.total, found.refused) == (0, 55)
+
+
 async def test_a_hub_that_reads_nothing_at_all_refuses_no_record(station: Station) -> None:
     await put(station, *[patient() for _ in range(3)])
     station.hub.statuses = [(400, {})] * 20
