@@ -4,6 +4,7 @@ Keys not on the list are dropped and counted, so that a new key is a decision, n
 """
 
 import logging
+import sys
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -40,7 +41,10 @@ class _ThroughStructlog(logging.Handler):
 
 
 def configure(*, json: bool) -> None:
-    """Set up the process's logs; libraries' own loggers stay at warnings."""
+    """Set up the process's logs, on standard error: standard output holds a command's answer and nothing else.
+
+    Libraries' own loggers stay at warnings.
+    """
     logging.basicConfig(level=logging.WARNING, handlers=[_ThroughStructlog()])
     structlog.configure(
         processors=[
@@ -50,5 +54,6 @@ def configure(*, json: bool) -> None:
             structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=True,
     )
