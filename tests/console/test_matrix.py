@@ -110,6 +110,9 @@ MATRIX: dict[str, Row] = {
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
     "POST /fhir/": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
+    "GET /fhir/{rtype:type_name}": _fhir(200, *READERS),
+    "HEAD /fhir/{rtype:type_name}": _fhir(200, *READERS),
+    "POST /fhir/{rtype:type_name}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
     "GET /fhir/{rtype}": _fhir(200, *READERS),
     "HEAD /fhir/{rtype}": _fhir(200, *READERS),
     "POST /fhir/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
@@ -178,8 +181,14 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {"rtype": "Patient", "vid": "1", "site": "00000-01", "path:path": "Patient/a/b/c"}
-    return re.sub(r"\{([\w:]+)\}", lambda found: known.get(found[1], fid), template)
+    known = {
+        "rtype": "Patient",
+        "rtype:type_name": "Patient",
+        "vid": "1",
+        "site": "00000-01",
+        "path:path": "Patient/a/b/c",
+    }
+    return re.sub(r"\{([\w:]+)\}", lambda found: known.get(found[1].partition(":")[0], fid), template)
 
 
 @dataclass(frozen=True)
