@@ -10,7 +10,17 @@ from clinic_net.fhir.index import uncompiled
 PUBLISHED = "2026-11-22"
 """When what this statement says last changed."""
 
-_INTERACTIONS = ("read", "vread", "update", "patch", "delete", "history-instance", "create", "search-type")
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 
 
 def _search_parameters(rtype: str) -> list[dict[str, Any]]:
@@ -88,7 +98,7 @@ def capability_statement(base: str) -> bytes:
                         ],
                     },
                     "resource": [_resource(rtype) for rtype in sorted(resource_types())],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                    "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
                 }
             ],
         }

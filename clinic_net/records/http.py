@@ -150,19 +150,6 @@ class Exchange:
             raise MalformedRequest("If-Match names no version")
         return version
 
-    @property
-    def before(self) -> int | None:
-        """Return the version below which a page of a history begins.
-
-        Raises:
-            MalformedRequest: it is no version.
-        """
-        asked = self.request.query_params.get("_before")
-        version = None if asked is None else rules.etag_version(asked)
-        if asked is not None and version is None:
-            raise MalformedRequest("_before names no version")
-        return version
-
     def asked(self, rtype: str, pairs: Pairs) -> tuple[Search, str | None]:
         """Return the typed search and the cursor of a query."""
         cursor = next((value for name, value in pairs if name == "_cursor"), None)

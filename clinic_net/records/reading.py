@@ -17,7 +17,6 @@ from clinic_net.records.store import Head
 from clinic_net.records.vault import keys_of
 
 MAX_EVERYTHING = 1000
-HISTORY_PAGE = 100
 
 
 async def noted(
@@ -89,14 +88,6 @@ async def vread(
     return stored
 
 
-@dataclass(frozen=True)
-class PastVersion:
-    """A version and the interaction that made it: C, U or D."""
-
-    stored: Stored
-    method: str
-
-
 def _of_log(head: Head, logged: store.Logged) -> Stored:
     return replace(
         stored_of(head),
@@ -106,31 +97,6 @@ def _of_log(head: Head, logged: store.Logged) -> Stored:
         author=logged.author,
         deleted=logged.method == "D",
     )
-
-
-async def history(
-    s: AsyncSession,
-    rtype: str,
-    fid: str,
-    *,
-    scope: RecordScope,
-    now: datetime,
-    by: str | None = None,
-    before: int | None = None,
-) -> list[PastVersion]:
-    """Return the versions of a resource, newest first, at most ``HISTORY_PAGE`` below version ``before``.
-
-    Raises:
-        UnknownResource: there is no such resource, or not within the scope.
-    """
-    head = await store.find(s, rtype, fid, scope=scope, now=now)
-    if head is None:
-        raise UnknownResource
-    logged = await store.versions(s, head.rid, scope=scope, now=now, before=before, limit=HISTORY_PAGE)
-    found = [PastVersion(_of_log(head, version), version.method) for version in logged]
-    seen = [past.stored for past in found]
-    await noted(s, "record.history", seen, subject=f"{rtype}/{fid}", scope=scope, now=now, by=by)
-    return found
 
 
 async def everything(

@@ -6,7 +6,8 @@ from typing import Any
 from clinic_net.fhir import parse, write
 from clinic_net.fhir.definitions import elements
 from clinic_net.fhir.search import Search
-from clinic_net.records.reading import Found, PastVersion
+from clinic_net.records.history import PastVersion
+from clinic_net.records.reading import Found
 from clinic_net.records.shapes import Stored, instant
 
 _SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}

@@ -8,10 +8,11 @@ from clinic_net.fhir import UnknownResourceType, check, operation_outcome, parse
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub
-from clinic_net.records import rules, service
+from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
-from clinic_net.records.errors import MalformedRequest, UnknownResource, UnsupportedInteraction
+from clinic_net.records.errors import MalformedRequest, UnsupportedInteraction
+from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
     Exchanging,
     FhirRoute,
@@ -21,11 +22,13 @@ from clinic_net.records.http import (
     not_changed,
     resource,
 )
-from clinic_net.records.render import everything_bundle, history_bundle
+from clinic_net.records.render import everything_bundle
 from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
+
+router.include_router(history_router)
 
 
 @router.api_route("/metadata", methods=_READ)
@@ -82,34 +85,6 @@ async def everything(fid: str, exchange: Exchanging) -> Response:
     kept = [stored for stored in found if exchange.allows(stored.rtype)]
     links = [("self", f"{exchange.base}/Patient/{fid}/$everything")]
     return fhir_json(everything_bundle(kept, base=exchange.base, links=links))
-
-
-@router.get("/{rtype}/{fid}/_history")
-async def history(rtype: str, fid: str, exchange: Exchanging) -> Response:
-    """List the versions of a resource, newest first."""
-    exchange.demand(rtype, "r", fid)
-    before = exchange.before
-    found = await service.history(
-        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, before=before
-    )
-    address = f"{exchange.base}/{rtype}/{fid}/_history"
-    links = [("self", address)]
-    if found and found[-1].stored.version > 1:
-        links.append(("next", f"{address}?_before={found[-1].stored.version}"))
-    return fhir_json(history_bundle(found, base=exchange.base, links=links))
-
-
-@router.api_route("/{rtype}/{fid}/_history/{vid}", methods=_READ)
-async def vread(rtype: str, fid: str, vid: str, exchange: Exchanging) -> Response:
-    """Read one version."""
-    exchange.demand(rtype, "r", fid)
-    version = rules.etag_version(vid) if vid.isascii() and vid.isdigit() else None
-    if version is None:
-        raise UnknownResource
-    stored = await service.vread(
-        exchange.s, rtype, fid, version, scope=exchange.scope, now=exchange.now, by=exchange.by
-    )
-    return resource(stored)
 
 
 router.include_router(write_router)

@@ -2,7 +2,8 @@
 
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
-from clinic_net.records.reading import Found, PastVersion, everything, history, read, search, vread
+from clinic_net.records.history import PastVersion, history
+from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
 
