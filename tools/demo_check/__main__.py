@@ -84,6 +84,7 @@ def play(
     answer(report, link, nurse, doctor, coordinator, case)
     survive(report, network, link, nurse, doctor)
     decide(report, nurse, doctor, coordinator, case)
+    ask_online(report, Nurse(person(chromium, network.station_url(1))), doctor)
     return case
 
 
@@ -118,9 +119,11 @@ def answer(report: Report, link: Link, nurse: Nurse, doctor: Doctor, coordinator
     """The link comes back: the request leaves first, the doctor is rung, sees, accepts; both see and hear."""
     with report.step("link restored, request received"):
         link.restore()
+        restored = time.monotonic()
         nurse.wait_state("received", "queued", "ringing", "accepted", seconds=40)
     with report.step("doctor rung, the picture of the case on screen") as facts:
         picture = doctor.picture_of(case)
+        facts["seconds_since_link_restored"] = round(time.monotonic() - restored, 2)
         assert "Penicillin" in picture, "the allergy is in the picture"
         facts["lines"] = len(picture.splitlines())
     with report.step("coordinator sees the case without reload"):
@@ -197,6 +200,27 @@ def decide(report: Report, nurse: Nurse, doctor: Doctor, coordinator: Page, case
     with report.step("case left the list, referral is on it"):
         coordinator.wait_for_selector(f'#live a[href="/cases/{case}"]', state="detached")
         assert place in coordinator.locator("#live").inner_text(), "the referral is on the board"
+
+
+def ask_online(report: Report, nurse: Nurse, doctor: Doctor) -> None:
+    """The other station, whose link is up: the number that judges the network."""
+    with report.step("second station: from the request to a doctor's eyes") as facts:
+        doctor.page.goto("/doctor")
+        doctor.page.wait_for_selector("#link[data-state=online]")
+        nurse.register(name="Quàng Văn Dũng", sex="male", birth_year="1956")
+        nurse.open_visit("Ho, khó thở")
+        nurse.measure(
+            respiratory_rate="24", spo2="93", pulse="104", temperature="38.2", systolic="118", diastolic="76"
+        )
+        pressed = time.monotonic()
+        nurse.ask_for_doctor("Xin hội chẩn", "internal")
+        doctor.picture_of(nurse.case)
+        facts["request_to_eyes_seconds"] = round(time.monotonic() - pressed, 2)
+        doctor.accept(nurse.case)
+        doctor.decide("advice")
+        doctor.end()
+        nurse.wait_state("ended")
+        until("nothing waits", lambda: nurse.waiting() == 0)
 
 
 def compare(report: Report, network: DemoNetwork) -> None:
