@@ -5,33 +5,29 @@ to, so that it fits nothing else. Pages stay stable while data is written, becau
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlmodel import col
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
-from clinic_net.fhir import Search, index, parse
-from clinic_net.fhir.search import Clause, Include
+from clinic_net.fhir import Search
 from clinic_net.fhir.search_terms import unsupported
-from clinic_net.records import rules, store
+from clinic_net.records import store
 from clinic_net.records.errors import InvalidCursor
 from clinic_net.records.keys import Keys
-from clinic_net.records.model import Resource, TokenRow
-from clinic_net.records.query import Query, Setting, beyond
-from clinic_net.records.store import Head, head_of, visible
+from clinic_net.records.search_includes import Reach, included_with
+from clinic_net.records.search_plan import Plan, Slice
+from clinic_net.records.store import Head, head_of
 
+BUDGET = timedelta(seconds=5)
+"""What the database may spend on a search that no single index answers."""
 DEFAULT_COUNT = 50
-MAX_INCLUDED = 500
-_MOST_ROUNDS = 3
-"""How often an include marked ``:iterate`` is followed on."""
-
-_NEWEST_FIRST: tuple[Any, bool] = (col(Resource.rid), True)
 
 
 @dataclass(frozen=True)
@@ -52,44 +48,7 @@ class _Run:
         self.keys = keys
         self.scope = scope
         self.now = now
-        self._query = Query(search.resource_type, Setting(keys, scope, now))
-
-    def matching(self, statement: Select[Any]) -> Select[Any]:
-        """Keep a statement on ``records_resource`` to what the search asks for and the scope allows."""
-        driver = self._driver()
-        if driver is not None:
-            hashes = self._query.hashes(driver) or []
-            statement = statement.join(TokenRow, col(TokenRow.rid) == col(Resource.rid))
-            statement = statement.where(col(TokenRow.h) == hashes[0])
-        others = [self._query.condition(clause) for clause in self.search.clauses if clause is not driver]
-        return statement.where(
-            col(Resource.rtype) == self.search.resource_type,
-            ~col(Resource.deleted),
-            visible(self.scope, self.now),
-            *others,
-            *(self._query.term(link) for link in self.search.links),
-        )
-
-    def _driver(self) -> Clause | None:
-        """The clause to start from: one hash, so its rows stream in order; a reference is the narrowest guess."""
-        single = [
-            clause
-            for clause in self.search.clauses
-            if clause.modifier in ("", "exact", "identifier") and len(self._query.hashes(clause) or ()) == 1
-        ]
-        return next(
-            (clause for clause in single if clause.type == "reference"), single[0] if single else None
-        )
-
-    def orders(self) -> list[tuple[ColumnElement[Any], bool]]:
-        """Return what to order by: as asked; else names as written first; always newest first in the end."""
-        asked = [(self._query.order(sort), sort.descending) for sort in self.search.sort]
-        names = [
-            clause for clause in self.search.clauses if clause.type == "string" and clause.modifier == ""
-        ]
-        if not asked and names:
-            return [(self._query.rank(names[0]), False), _NEWEST_FIRST]
-        return [*asked, _NEWEST_FIRST]
+        self.plan = Plan(search, keys, scope=scope, now=now)
 
     def fingerprint(self) -> str:
         """Name search and scope, so that a cursor of another search or caller is refused."""
@@ -109,7 +68,7 @@ class _Run:
         fingerprint, values = json.loads(payload)
         if (
             fingerprint != self.fingerprint()
-            or len(values) != len(self.search.sort or self.orders()[:-1]) + 1
+            or len(values) != len(self.search.sort or self.plan.orders[:-1]) + 1
         ):
             raise InvalidCursor("the page's cursor is not valid")
         for position, sort in enumerate(self.search.sort):
@@ -146,94 +105,50 @@ async def run(
         raise unsupported("_has", "a search through these other resource types is not open to this caller")
     running = _Run(search, keys, scope=scope, now=now)
     limit = DEFAULT_COUNT if search.count is None else search.count
-    connection = await s.connection()
-    total: int | None = None
-    if search.summary == "count" or limit == 0 or search.total == "accurate":
-        counted = running.matching(select(func.count()).select_from(Resource))
-        total = (await connection.execute(counted)).scalar_one()
-        if search.summary == "count" or limit == 0:
+    counts_only = search.summary == "count" or limit == 0
+    counts = counts_only or search.total == "accurate"
+    async with _budget(s, needed=counts or not running.plan.cheap):
+        total = await _count(s, running.plan) if counts else None
+        if counts_only:
             return Page([], [], total, None)
-    orders = running.orders()
-    statement = running.matching(select(*store.HEAD, *(order for order, _ in orders)).select_from(Resource))
-    if cursor is not None:
-        statement = statement.where(beyond(orders, running.behind(cursor)))
-    statement = statement.order_by(
-        *(order.desc() if descending else order.asc() for order, descending in orders)
-    )
-    rows = (await connection.execute(statement.limit(limit + 1))).all()
+        after = None if cursor is None else running.behind(cursor)
+        rows = await _rows(s, running.plan, Slice(limit + 1, after))
     more, rows = len(rows) > limit, rows[:limit]
     heads = [head_of(row) for row in rows]
     following = running.cursor(rows[-1][len(store.HEAD) :]) if more else None
     if total is None and cursor is None and not more:
         total = len(heads)
-    included = await _included(s, running, heads)
+    reach = Reach(keys, scope, now)
+    included = await included_with(s, search, heads, reach)
     if allows is not None:
         included = [head for head in included if allows(head.rtype)]
     return Page(heads, included, total, following)
 
 
-async def _included(s: AsyncSession, running: _Run, heads: list[Head]) -> list[Head]:
-    """Return what the entries refer to, or what refers to them, within the scope and at most ``MAX_INCLUDED``."""
-    search = running.search
-    known = {(head.rtype, head.fid) for head in heads}
-    found: list[Head] = []
-    fresh = heads
-    for turn in range(_MOST_ROUNDS):
-        forward = [include for include in search.includes if turn == 0 or include.iterate]
-        backward = [include for include in search.revincludes if turn == 0 or include.iterate]
-        if not fresh or not (forward or backward) or len(found) >= MAX_INCLUDED:
-            break
-        room = MAX_INCLUDED - len(found)
-        wanted = sorted(_targets(forward, fresh) - known)[:room]
-        new: list[Head] = []
-        if wanted:
-            new += await store.find_many(s, wanted, scope=running.scope, now=running.now, limit=room)
-        if backward:
-            new += await _referrers(s, running, backward, fresh)
-        fresh = []
-        for head in new:
-            if (head.rtype, head.fid) not in known and len(found) < MAX_INCLUDED:
-                known.add((head.rtype, head.fid))
-                fresh.append(head)
-                found.append(head)
+async def _rows(s: AsyncSession, plan: Plan, part: Slice) -> list[Any]:
+    """Return a page's rows: from the top of an index if they are there, else from wherever they are."""
+    connection = await s.connection()
+    quick = plan.near_the_top(part)
+    if quick is not None:
+        rows = list((await connection.execute(quick)).all())
+        if len(rows) == part.limit:
+            return rows
+    return list((await connection.execute(plan.complete(part))).all())
+
+
+async def _count(s: AsyncSession, plan: Plan) -> int:
+    found: int = (await (await s.connection()).execute(plan.count())).scalar_one()
     return found
 
 
-def _targets(includes: Sequence[Include], heads: Sequence[Head]) -> set[tuple[str, str]]:
-    wanted: set[tuple[str, str]] = set()
-    for head in heads:
-        asked = [include for include in includes if include.source == head.rtype]
-        if not asked or head.body is None:
-            continue
-        references = index(parse(bytes(head.body))).references
-        for include in asked:
-            for reference in references.get(include.parameter, ()):
-                target = rules.local_reference(reference)
-                if target is not None and include.target in (None, target[0]):
-                    wanted.add(target)
-    return wanted
-
-
-async def _referrers(
-    s: AsyncSession, running: _Run, includes: Sequence[Include], heads: Sequence[Head]
-) -> list[Head]:
-    hashes = [
-        running.keys.value(include.source, include.parameter, f"{head.rtype}/{head.fid}")
-        for include in includes
-        for head in heads
-        if include.target in (None, head.rtype)
-    ]
-    if not hashes:
-        return []
-    referring = select(col(TokenRow.rid)).where(col(TokenRow.h).in_(hashes))
-    statement = (
-        select(*store.HEAD)
-        .where(
-            col(Resource.rid).in_(referring),
-            ~col(Resource.deleted),
-            visible(running.scope, running.now),
-        )
-        .order_by(col(Resource.rid).desc())
-        .limit(MAX_INCLUDED)
-    )
-    return [head_of(row) for row in (await (await s.connection()).execute(statement)).all()]
+@asynccontextmanager
+async def _budget(s: AsyncSession, *, needed: bool) -> AsyncIterator[None]:
+    """Give the statements within a time of their own; past it the database stops them (``too-costly``)."""
+    if not needed:
+        yield
+        return
+    connection = await s.connection()
+    milliseconds = int(BUDGET / timedelta(milliseconds=1))
+    await connection.execute(text(f"set local statement_timeout = {milliseconds}"))
+    yield
+    await connection.execute(text("set local statement_timeout to default"))
