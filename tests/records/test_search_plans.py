@@ -132,7 +132,7 @@ async def test_a_search_beyond_its_budget_is_stopped_and_says_so(
     monkeypatch.setattr(search, "BUDGET", timedelta(milliseconds=50))
 
     async with hub.sessions() as s, s.begin():
-        await s.execute(text("lock table records_ix_date in access exclusive mode"))
+        await (await s.connection()).execute(text("lock table records_ix_date in access exclusive mode"))
         slow = await fhir.get("/fhir/Observation?_sort=date")
         quick = await fhir.get(f"/fhir/Observation?patient={about}")
 
