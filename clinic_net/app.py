@@ -36,6 +36,7 @@ from clinic_net.kernel.health import router as health_routes
 from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.records.cors import FhirCors
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
@@ -70,6 +71,8 @@ def create_app(
     # FastAPI guesses.
     app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, openapi_url=None)
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
+    if settings.cors_origins:
+        app.add_middleware(FhirCors, origins=settings.cors_origins)
     app.add_middleware(LimitBody)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)

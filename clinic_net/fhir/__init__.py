@@ -8,6 +8,7 @@ from .errors import (
     InvalidSearchValue,
     MalformedJson,
     MalformedPatch,
+    MalformedXml,
     ResourceTooLarge,
     TooManySearchTerms,
     UnknownResourceType,
@@ -22,6 +23,7 @@ from .outcome import from_refusal, operation_outcome
 from .search import Search
 from .search import parse as parse_search
 from .structure import Issue, check
+from .xmltext import read_xml, to_xml
 
 __all__ = [
     "IndexValues",
@@ -30,6 +32,7 @@ __all__ = [
     "Issue",
     "MalformedJson",
     "MalformedPatch",
+    "MalformedXml",
     "Patch",
     "ResourceTooLarge",
     "Search",
@@ -45,6 +48,8 @@ __all__ = [
     "parse_search",
     "read_fhirpath_patch",
     "read_json_patch",
+    "read_xml",
     "stamp",
+    "to_xml",
     "write",
 ]

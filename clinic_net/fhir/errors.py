@@ -18,6 +18,17 @@ class MalformedJson(Invalid):
         self.column = column
 
 
+class MalformedXml(Invalid):
+    """The text is not the XML that FHIR asks for. ``places[0].path`` is ``line:column``, both from 1, where known."""
+
+    code = "malformed-xml"
+    status: ClassVar[int] = 400
+
+    def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
+        places = () if line is None else (Place(path=f"{line}:{column}", code=self.code, message=message),)
+        super().__init__(message, places=places)
+
+
 class ResourceTooLarge(TooLarge):
     """The text has more bytes than the caller's limit."""
 

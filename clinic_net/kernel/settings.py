@@ -52,6 +52,9 @@ class HubSettings(BaseSettings):
     public_url: str = "http://127.0.0.1:8080"
     """What browsers and stations call this hub; cookies are ``Secure`` when it is https."""
 
+    cors_origins: tuple[str, ...] = ()
+    """Origins (``https://app.example``) whose pages may use ``/fhir`` with a token; none by default."""
+
     database_pool: int = Field(default=10, ge=2)
     """Connections of one process. Requests beyond it wait ``database_wait``, then get 503."""
 

@@ -73,8 +73,12 @@ def capability_statement(base: str) -> bytes:
             "software": {"name": "clinic-net"},
             "implementation": {"description": "clinic-net hub", "url": base},
             "fhirVersion": FHIR_VERSION,
-            "format": ["application/fhir+json", "json"],
-            "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+            "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+            "patchFormat": [
+                "application/json-patch+json",
+                "application/fhir+json",
+                "application/fhir+xml",
+            ],
             "rest": [
                 {
                     "mode": "server",

@@ -27,6 +27,7 @@ from clinic_net.fhir import (
     write,
 )
 from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.records import rules
 from clinic_net.records.conditional import Writer
@@ -36,16 +37,20 @@ from clinic_net.records.errors import (
     NotForStations,
     UnknownResource,
     UnsupportedContent,
-    UnsupportedFormat,
+)
+from clinic_net.records.formats import (
+    FHIR_JSON,
+    JSON_PATCH,
+    content_type,
+    json_text,
+    refused,
+    rendered,
+    unpacked,
 )
 from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
 from clinic_net.records.shapes import Stored
 
-FHIR_JSON = "application/fhir+json"
-JSON_PATCH = "application/json-patch+json"
-_JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
-_ACCEPTABLE = _JSON | {"*/*", "application/*"}
-_FORMATS = _JSON | {"json"}
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 NATIONAL = "national"
 """The tenant of what a system client writes that is part of no patient's record."""
@@ -60,20 +65,34 @@ class _TypeName(StringConvertor):
 register_url_convertor("type_name", _TypeName())
 
 
-class FhirRoute(APIRoute):
-    """Gives refusals the status that FHIR asks for, and the database's the meaning they have for a caller."""
+async def _meant(inner: Handler, request: Request) -> Response:
+    """Give refusals the status that FHIR asks for, and the database's the meaning they have for a caller."""
+    try:
+        return await inner(request)
+    except BAD_REQUESTS as refusal:
+        setattr(refusal, "status", 400)  # noqa: B010 -- the instance, not the family, has this status
+        raise
+    except DBAPIError as failure:
+        raise refusal_of(failure) from None
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+
+class FhirRoute(APIRoute):
+    """Answers in the format that the caller wants, refusals too."""
+
+    def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            # Before anything takes a connection to the database: a body may come as slowly as its sender likes.
+            await request.body()
             try:
-                return await inner(request)
-            except BAD_REQUESTS as refusal:
-                setattr(refusal, "status", 400)  # noqa: B010 -- the instance, not the family, has this status
-                raise
-            except DBAPIError as failure:
-                raise refusal_of(failure) from None
+                answer = await _meant(inner, request)
+            except Refusal as refusal:
+                told = refused(request, refusal)
+                if told is None:
+                    raise
+                answer = told
+            return rendered(request, answer)
 
         return handle
 
@@ -164,46 +183,20 @@ class Exchange:
             UnsupportedContent: it is neither by its content type.
             MalformedJson, MalformedPatch: it is not what the content type says.
         """
-        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == JSON_PATCH:
-            return read_json_patch(await self.request.body())
+        if content_type(self.request) == JSON_PATCH:
+            return read_json_patch(await unpacked(self.request))
         return read_fhirpath_patch(parse(await self.body()))
 
     async def body(self) -> bytes:
-        """Return the body, bounded by the hub's limit.
-
-        Raises:
-            UnsupportedContent: it is not FHIR JSON.
-        """
-        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in _JSON or "content-encoding" in self.request.headers:
-            raise UnsupportedContent("the body must be application/fhir+json, not encoded")
-        return await self.request.body()
+        """Return the body's resource as JSON text, bounded by the hub's limit; see ``json_text`` for refusals."""
+        return await json_text(self.request)
 
     async def form(self) -> Pairs:
         """Return the parameters of a search that was posted: the form's and the address's."""
-        kind = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        body = await self.request.body()
-        if kind != "application/x-www-form-urlencoded" and body:
+        body = await unpacked(self.request)
+        if content_type(self.request) != "application/x-www-form-urlencoded" and body:
             raise UnsupportedContent("the body must be application/x-www-form-urlencoded")
         return [*self.request.query_params.multi_items(), *pairs_of(body.decode("utf-8", "replace"))]
-
-
-def _acceptable(request: Request) -> bool:
-    asked = request.query_params.get("_format")
-    if asked is not None:
-        return asked.partition(";")[0].strip().replace(" ", "+").lower() in _FORMATS
-    accept = request.headers.get("accept")
-    if not accept:
-        return True
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return any(kind in _ACCEPTABLE for kind in kinds)
-
-
-async def demand_format(request: Request) -> None:
-    """Refuse any format but JSON."""
-    if not _acceptable(request):
-        raise UnsupportedFormat("this hub answers in application/fhir+json")
 
 
 def base_of(hub: CurrentHub) -> str:

@@ -12,12 +12,12 @@ from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
 from clinic_net.records.errors import MalformedRequest, UnsupportedInteraction
+from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
     Exchanging,
     FhirRoute,
     OwnAddress,
-    demand_format,
     fhir_json,
     not_changed,
     resource,

@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Response
 
 from clinic_net.records.entries import Pairs
-from clinic_net.records.http import Exchange, Exchanging, FhirRoute, demand_format, fhir_json
+from clinic_net.records.formats import demand_format
+from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
 from clinic_net.records.render import search_bundle
 from clinic_net.records.searching import Searching, find
 
