@@ -10,6 +10,7 @@ from fastapi import FastAPI
 HOW: dict[str, Any] = {
     "log_level": "warning",
     "access_log": False,  # uvicorn's prints query strings
+    "log_config": None,  # uvicorn's own prints tracebacks, which quote what was being worked on
     "ws": "websockets-sansio",
     "ws_per_message_deflate": False,  # 42 KiB a socket
     "ws_max_size": 64 * 1024,

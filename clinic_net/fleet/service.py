@@ -63,7 +63,9 @@ async def enrol(
             audience=issuer.url + access.TOKEN_PATH,
         )
 
-    return await access.attempted(sessions, access.trying_to_enrol(prefix, remote, issuer.key), register, now=now)
+    return await access.attempted(
+        sessions, access.trying_to_enrol(prefix, remote, issuer.key), register, now=now
+    )
 
 
 async def report(session: AsyncSession, site: str, said: Report, now: datetime) -> None:

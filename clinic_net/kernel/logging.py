@@ -46,6 +46,7 @@ def configure(*, json: bool) -> None:
     Libraries' own loggers stay at warnings.
     """
     logging.basicConfig(level=logging.WARNING, handlers=[_ThroughStructlog()])
+    logging.captureWarnings(True)  # a warning quotes too: pydantic's hold the value that it warns of
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

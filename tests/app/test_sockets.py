@@ -1,87 +1,33 @@
 """The served hub's sockets: who may open one, and that a hub that stops lets its peers go in order."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import websockets
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection
-from websockets.typing import Origin, Subprotocol
 
 from clinic_net.access.http import COOKIE
 from clinic_net.access.principals import Role
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
-from clinic_net.protocol.signalling import SUBPROTOCOL, CloseCode, PeerHalf
+from clinic_net.protocol.signalling import CloseCode, PeerHalf
 from tests.app.callers import Callers, callers_of
+from tests.app.process import Process, serving
 from tests.consultations.support import CENTRE
 
 START_WITHIN_S = 60.0
 
 
-@dataclass
-class Process:
-    """``clinic-net serve`` as an operator runs it."""
-
-    port: int
-    running: "subprocess.Popen[bytes]"
-
-    async def open(self, headers: Mapping[str, str], origin: str | None = None) -> ClientConnection:
-        return await websockets.connect(
-            f"ws://127.0.0.1:{self.port}/signal",
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
-            additional_headers=headers,
-            origin=None if origin is None else Origin(origin),
-            proxy=None,
-        )
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _ready(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def served(district: Hub, settings: HubSettings) -> Iterator[Process]:
-    secret = {"token_key": settings.token_key, "turn_secret": settings.turn_secret}
-    plain = {"database": settings.database, "redis": settings.redis, "public_url": settings.public_url}
-    given = plain | {name: value.get_secret_value() for name, value in secret.items()}
-    port = _free_port()
-    process = Process(
-        port,
-        subprocess.Popen(
-            (sys.executable, "-m", "clinic_net.cli", "serve", "--port", str(port), "--no-worker"),
-            env=os.environ | {f"CLINIC_NET_{name.upper()}": value for name, value in given.items()},
-        ),
-    )
-    try:
-        until = time.monotonic() + START_WITHIN_S
-        while not _ready(port) and time.monotonic() < until:
-            time.sleep(0.1)
+    with serving(settings, "--no-worker") as process:
         yield process
-    finally:
-        process.running.kill()
-        process.running.wait()
 
 
 @pytest.fixture(scope="module")

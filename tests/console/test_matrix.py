@@ -32,6 +32,7 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 HTML = {"Accept": "text/html"}
 JSON = {"Accept": "application/json"}
 FHIR = {"Accept": "application/fhir+json", "Content-Type": "application/fhir+json"}
+JSON_PATCH = {"Accept": "application/fhir+json", "Content-Type": "application/json-patch+json"}
 FHIR_FORM = {"Accept": "application/fhir+json"}
 
 
@@ -110,9 +111,6 @@ MATRIX: dict[str, Row] = {
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
     "POST /fhir/": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
-    "GET /fhir/{rtype:type_name}": _fhir(200, *READERS),
-    "HEAD /fhir/{rtype:type_name}": _fhir(200, *READERS),
-    "POST /fhir/{rtype:type_name}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
     "GET /fhir/{rtype}": _fhir(200, *READERS),
     "HEAD /fhir/{rtype}": _fhir(200, *READERS),
     "POST /fhir/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
@@ -121,13 +119,22 @@ MATRIX: dict[str, Row] = {
     "GET /fhir/{rtype}/{fid}": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}": _fhir(404, *READERS),
     "PUT /fhir/{rtype}/{fid}": _fhir(422, *WRITERS, json=NOT_VALID),
+    "PATCH /fhir/{rtype}/{fid}": Row(_only(404, *WRITERS), JSON_PATCH, body=b"[]"),
     "DELETE /fhir/{rtype}/{fid}": _fhir(404, "client"),
+    "PUT /fhir/{rtype}": _fhir(400, *WRITERS, json=NOT_VALID),
+    "PATCH /fhir/{rtype}": Row(_only(400, *WRITERS), JSON_PATCH, body=b"[]"),
+    "DELETE /fhir/{rtype}": _fhir(400, "client"),
+    "GET /fhir/_history": _fhir(200, *READERS),
+    "HEAD /fhir/_history": _fhir(200, *READERS),
+    "GET /fhir/{rtype}/_history": _fhir(200, *READERS),
+    "HEAD /fhir/{rtype}/_history": _fhir(200, *READERS),
+    "HEAD /fhir/{rtype}/{fid}/_history": _fhir(404, *READERS),
     "GET /fhir/Patient/{fid}/$everything": _fhir(404, *READERS),
     "GET /fhir/{rtype}/{fid}/_history": _fhir(404, *READERS),
     "GET /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
     **{
-        f"{method} /fhir/{{path:path}}": Row(_all(405), FHIR)
+        f"{method} /fhir/{{path}}": Row(_all(405), FHIR)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     # pages
@@ -170,25 +177,19 @@ SOCKETS = {"/signal"}
 
 
 def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every route with its whole path."""
+    """Yield every route with its whole path, without the convertors of its parameters."""
     for route in routes:
         included = getattr(route, "original_router", None)
         if included is None:
-            yield prefix + route.path, route
+            yield re.sub(r":\w+}", "}", prefix + route.path), route
         else:
             yield from routes_of(included.routes, prefix + route.include_context.prefix)
 
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {
-        "rtype": "Patient",
-        "rtype:type_name": "Patient",
-        "vid": "1",
-        "site": "00000-01",
-        "path:path": "Patient/a/b/c",
-    }
-    return re.sub(r"\{([\w:]+)\}", lambda found: known.get(found[1].partition(":")[0], fid), template)
+    known = {"rtype": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
+    return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
 
 @dataclass(frozen=True)
