@@ -19,7 +19,7 @@ DEFAULT_DISTANCE = 10
 _KILOMETRES = {"": 1.0, "km": 1.0, "m": 0.001, "[mi_us]": 1.609347, "[mi_i]": 1.609344}
 
 _NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _ESCAPED = re.compile(r"\\([\\,$|])")
 
 
@@ -243,7 +243,7 @@ def _reference(asked: Asked, value: str) -> ReferenceCriterion:
     if ":" in key:
         return ReferenceCriterion((key, key.split("|")[0]) if "|" in key else (key,))
     resource_type, slash, identity = key.rpartition("/")
-    if not _ID.fullmatch(identity):
+    if not ID.fullmatch(identity):
         raise asked.invalid("must be Type/id, id or an absolute address")
     if slash:
         if resource_type not in resource_types():

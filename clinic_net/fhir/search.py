@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .criteria import unescape
+from .criteria import ID, TokenCriterion, unescape
 from .definitions import elements, resource_types, search_parameters
 from .errors import (
     TooManySearchTerms,
@@ -53,7 +53,10 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """``source``'s reference ``parameter``, optionally only to ``target``; ``iterate``: from included ones too."""
+    """``source``'s reference ``parameter``, optionally only to ``target``; ``iterate``: from included ones too.
+
+    ``parameter`` "*" is every one of the type, ``source`` "*" of every type.
+    """
 
     source: str
     parameter: str
@@ -130,6 +133,8 @@ def _apply(search: Search, name: str, value: str, base_url: str | None) -> None:
         _include(search, code, modifier, value)
     elif name in _RESULT:
         _RESULT[name](search, value)
+    elif name == "_list":
+        search.links.append(_member_of(value))
     elif code in _NOT_YET:
         raise DroppableError(unsupported(code, "is not supported"))
     else:
@@ -140,19 +145,30 @@ def _apply(search: Search, name: str, value: str, base_url: str | None) -> None:
             search.links.append(term)
 
 
+def _member_of(value: str) -> Has:
+    """Return the term for what a List names. The functional lists (``$current-…``) are not there."""
+    if not ID.fullmatch(value):
+        raise DroppableError(unsupported("_list", "must be the id of one List"))
+    return Has("List", "item", Clause("_id", "token", "", (TokenCriterion(None, value),)))
+
+
 def _include(search: Search, code: str, modifier: str, value: str) -> None:
     if modifier not in ("", "iterate", "recurse"):
         raise unsupported(code, "this modifier is not supported")
+    chosen = search.includes if code == "_include" else search.revincludes
     source, *rest = value.split(":")
+    if source == "*" and not rest:
+        chosen.append(Include("*", "*", None, bool(modifier)))
+        return
     if source not in resource_types() or not 1 <= len(rest) <= 2 or (len(rest) == 2 and not rest[1]):
         raise invalid(code, "must be Type:parameter or Type:parameter:Type")
-    if rest[0] == "*":
-        raise unsupported(code, "name the parameter; * is not supported")
-    parameter = search_parameters(source).get(rest[0])
     target = rest[1] if len(rest) == 2 else None
+    if rest[0] == "*" and (target is None or target in resource_types()):
+        chosen.append(Include(source, "*", target, bool(modifier)))
+        return
+    parameter = search_parameters(source).get(rest[0])
     if parameter is None or parameter.type != "reference" or (target and target not in resource_types()):
         raise invalid(code, "must name a reference parameter of that type")
-    chosen = search.includes if code == "_include" else search.revincludes
     chosen.append(Include(source, parameter.code, target, bool(modifier)))
 
 

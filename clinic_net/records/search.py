@@ -118,7 +118,7 @@ async def run(
     following = running.cursor(rows[-1][len(store.HEAD) :]) if more else None
     if total is None and cursor is None and not more:
         total = len(heads)
-    reach = Reach(keys, scope, now)
+    reach = Reach(scope, now)
     included = await included_with(s, search, heads, reach)
     if allows is not None:
         included = [head for head in included if allows(head.rtype)]

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search, index, parse
+from clinic_net.fhir.definitions import search_parameters
 from clinic_net.fhir.search import Include
 from clinic_net.records import rules, store
-from clinic_net.records.keys import Keys
-from clinic_net.records.model import Resource, TokenRow
+from clinic_net.records.index import address_of
+from clinic_net.records.keys import parameter_id
+from clinic_net.records.model import LinkRow, Resource
 from clinic_net.records.store import Head, head_of, visible
 
 MAX_INCLUDED = 500
@@ -23,9 +25,8 @@ _MOST_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Reach:
-    """The hashes, and whose records may be looked into, when."""
+    """Whose records may be looked into, and when."""
 
-    keys: Keys
     scope: RecordScope
     now: datetime
 
@@ -59,12 +60,13 @@ async def included_with(s: AsyncSession, search: Search, heads: list[Head], runn
 def _targets(includes: Sequence[Include], heads: Sequence[Head]) -> set[tuple[str, str]]:
     wanted: set[tuple[str, str]] = set()
     for head in heads:
-        asked = [include for include in includes if include.source == head.rtype]
+        asked = [include for include in includes if include.source in (head.rtype, "*")]
         if not asked or head.body is None:
             continue
         references = index(parse(bytes(head.body))).references
         for include in asked:
-            for reference in references.get(include.parameter, ()):
+            every = (reference for found in references.values() for reference in found)
+            for reference in every if include.parameter == "*" else references.get(include.parameter, ()):
                 target = rules.local_reference(reference)
                 if target is not None and include.target in (None, target[0]):
                     wanted.add(target)
@@ -74,15 +76,10 @@ def _targets(includes: Sequence[Include], heads: Sequence[Head]) -> set[tuple[st
 async def _referrers(
     s: AsyncSession, running: Reach, includes: Sequence[Include], heads: Sequence[Head]
 ) -> list[Head]:
-    hashes = [
-        running.keys.value(include.source, include.parameter, f"{head.rtype}/{head.fid}")
-        for include in includes
-        for head in heads
-        if include.target in (None, head.rtype)
-    ]
-    if not hashes:
+    pointing = [way for include in includes if (way := _pointing(include, heads)) is not None]
+    if not pointing:
         return []
-    referring = select(col(TokenRow.rid)).where(col(TokenRow.h).in_(hashes))
+    referring = select(col(LinkRow.rid)).where(or_(*pointing))
     statement = (
         select(*store.HEAD)
         .where(
@@ -94,3 +91,18 @@ async def _referrers(
         .limit(MAX_INCLUDED)
     )
     return [head_of(row) for row in (await (await s.connection()).execute(statement)).all()]
+
+
+def _pointing(include: Include, heads: Sequence[Head]) -> ColumnElement[bool] | None:
+    """The links that an include follows back from these heads, or None where it follows none."""
+    addresses = [address_of(head.rtype, head.fid) for head in heads if include.target in (None, head.rtype)]
+    if not addresses:
+        return None
+    here = col(LinkRow.address).in_(addresses)
+    if include.source == "*":
+        return here
+    names = [include.parameter]
+    if include.parameter == "*":
+        parameters = search_parameters(include.source)
+        names = [name for name, parameter in parameters.items() if parameter.type == "reference"]
+    return and_(here, col(LinkRow.p).in_([parameter_id(include.source, name) for name in names]))

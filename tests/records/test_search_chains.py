@@ -140,3 +140,37 @@ async def test_a_ten_link_chain_is_refused(fhir: httpx.AsyncClient) -> None:
     answer = await fhir.get(f"/fhir/Observation?{name}=1")
 
     assert (answer.status_code, codes(answer.json())) == (400, ["too-many-search-terms"])
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("Observation?_id={measured-a}&_include=*", {"patient-a"}),
+        ("Observation?_id={measured-a}&_include=Observation:*", {"patient-a"}),
+        ("Observation?_id={measured-a}&_include=Observation:*:Device", set()),
+        (
+            "Observation?_id={measured-a}&_include=Observation:patient&_include:iterate=Patient:organization",
+            {"patient-a", "clinic-a"},
+        ),
+        ("Observation?_id={measured-a}&_include:iterate=*", {"patient-a", "clinic-a"}),
+        ("Patient?_id={patient-b}&_revinclude=Observation:*", {"measured-b"}),
+        ("Patient?_id={patient-b}&_revinclude=*", {"measured-b"}),
+        ("Patient?_id={patient-b}&_revinclude:iterate=*", {"measured-b", "list"}),
+        ("Patient?_id={patient-b}&_revinclude=Observation:patient:Group", set()),
+    ],
+)
+async def test_what_is_connected_comes_along(
+    fhir: httpx.AsyncClient, family: dict[str, str], query: str, expected: set[str]
+) -> None:
+    bundle = (await fhir.get("/fhir/" + query.format(**family))).json()
+
+    by_id = {fid: name for name, fid in family.items()}
+    assert {by_id[fid] for fid in ids(bundle, "include")} == expected
+
+
+async def test_a_list_finds_what_it_names(fhir: httpx.AsyncClient, family: dict[str, str]) -> None:
+    listed = await fhir.get(f"/fhir/Observation?_list={family['list']}")
+    functional = await fhir.get("/fhir/Observation?_list=$current-problems")
+
+    assert ids(listed.json()) == [family["measured-b"]]
+    assert (functional.status_code, codes(functional.json())) == (400, ["unsupported-search"])
