@@ -22,7 +22,7 @@ from clinic_net.access.routes import router as access_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
-from clinic_net.kernel.asgi import BodyTooLarge, BrowserHeaders, LimitBody, LogRequests
+from clinic_net.kernel.asgi import BrowserHeaders, LimitBody, LogRequests
 from clinic_net.kernel.errors import (
     Invalid,
     NotFound,
@@ -73,7 +73,7 @@ def create_app(
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
     if settings.cors_origins:
         app.add_middleware(FhirCors, origins=settings.cors_origins)
-    app.add_middleware(LimitBody)
+    app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
     app.include_router(health_routes)
@@ -92,10 +92,6 @@ def _map_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> Response:
         return _answer(request, refusal)
-
-    @app.exception_handler(BodyTooLarge)
-    async def too_large(request: Request, _: BodyTooLarge) -> Response:
-        return _answer(request, TooLarge("the body is larger than 5 MiB"))
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, invalid: RequestValidationError) -> Response:
@@ -137,6 +133,10 @@ def _map_errors(app: FastAPI) -> None:
     async def failed(request: Request, failure: Exception) -> Response:
         log.error("request_failed", error=type(failure).__name__, exc_info=False)
         return _answer(request, Unavailable("something went wrong here; try again"), status=500)
+
+
+def _too_large(request: Request) -> Response:
+    return _answer(request, TooLarge("the body is larger than 5 MiB"))
 
 
 def _answer(request: Request, refusal: Refusal, *, status: int | None = None) -> Response:

@@ -1,10 +1,14 @@
 """What wraps every request: a bound on its body, headers that browsers obey, one log line."""
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
@@ -18,10 +22,17 @@ class BodyTooLarge(Exception):
 
 
 class LimitBody:
-    """Count what arrives, whatever ``Content-Length`` claims, and stop reading at the bound."""
+    """Count what arrives, whatever ``Content-Length`` claims, stop reading at the bound, and answer ``refused``.
 
-    def __init__(self, app: ASGIApp, *, limit: int = MAX_BODY_BYTES) -> None:
+    What declares to be too large is refused before anything looks at it. What turns out to be is refused instead of
+    whatever the application says of a body that it could not read: frameworks call that malformed.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, refused: Callable[[Request], Response], limit: int = MAX_BODY_BYTES
+    ) -> None:
         self._app = app
+        self._refused = refused
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,21 +41,29 @@ class LimitBody:
             return
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > self._limit:
-            scope["clinic_net.body_too_large"] = True
-        seen = 0
+            await self._refused(Request(scope))(scope, receive, send)
+            return
+        seen, answering = 0, False
 
         async def counted() -> Message:
             nonlocal seen
-            if scope.get("clinic_net.body_too_large"):
-                raise BodyTooLarge
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
-                if seen > self._limit:
+                if seen > self._limit and not answering:
                     raise BodyTooLarge
             return message
 
-        await self._app(scope, counted, send)
+        async def unless_too_large(message: Message) -> None:
+            nonlocal answering
+            if seen <= self._limit or answering:
+                answering = True
+                await send(message)
+
+        with suppress(BodyTooLarge):
+            await self._app(scope, counted, unless_too_large)
+        if seen > self._limit and not answering:
+            await self._refused(Request(scope))(scope, receive, send)
 
 
 class BrowserHeaders:
