@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import uvicorn
@@ -82,6 +82,13 @@ async def serving(settings: HubSettings, *, worker: bool = True) -> AsyncIterato
                         await working
 
 
+class Reachable(Protocol):
+    """Whatever serves ``/signal``, in this process or in another."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass
 class Peer:
     """A page or a station: ``PeerHalf`` and a WebSocket. Reconnects only when the test says so."""
@@ -97,7 +104,7 @@ class Peer:
     _reading: asyncio.Task[None] | None = None
     closed_with: int | None = None
 
-    async def connect(self, server: Server, *, hello: bool = True) -> None:
+    async def connect(self, server: Reachable, *, hello: bool = True) -> None:
         self.socket = await websockets.connect(
             server.url,
             subprotocols=[SUBPROTOCOL],
