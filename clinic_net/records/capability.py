@@ -23,6 +23,19 @@ _INTERACTIONS = (
 )
 
 
+_EVERYWHERE = (
+    ("validate", "Resource-validate"),
+    ("meta", "Resource-meta"),
+    ("meta-add", "Resource-meta-add"),
+    ("meta-delete", "Resource-meta-delete"),
+)
+_OPERATIONS = {
+    "Encounter": (("everything", "Encounter-everything"),),
+    "Observation": (("lastn", "Observation-lastn"),),
+    "Patient": (("everything", "Patient-everything"), ("match", "Patient-match")),
+}
+
+
 def _search_parameters(rtype: str) -> list[dict[str, Any]]:
     unavailable = uncompiled(rtype)
     return [
@@ -50,13 +63,10 @@ def _resource(rtype: str) -> dict[str, Any]:
     includes = [f"{rtype}:{item['name']}" for item in parameters if item["type"] == "reference"]
     if includes:
         resource["searchInclude"] = includes
-    if rtype == "Patient":
-        resource["operation"] = [
-            {
-                "name": "everything",
-                "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-            }
-        ]
+    resource["operation"] = [
+        {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/{definition}"}
+        for name, definition in (*_EVERYWHERE, *_OPERATIONS.get(rtype, ()))
+    ]
     return resource
 
 

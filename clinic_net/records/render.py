@@ -7,10 +7,12 @@ from clinic_net.fhir import parse, write
 from clinic_net.fhir.definitions import elements
 from clinic_net.fhir.search import Search
 from clinic_net.records.history import PastVersion
+from clinic_net.records.matching import Fit
 from clinic_net.records.reading import Found
 from clinic_net.records.shapes import Stored, instant
 
 _SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+_GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
 _METHODS = {"C": "POST", "U": "PUT", "D": "DELETE"}
 
 Link = tuple[str, str]
@@ -63,6 +65,19 @@ def everything_bundle(found: Sequence[Stored], *, base: str, links: Iterable[Lin
         for stored in found
     ]
     return _bundle("searchset", entries, links=links, total=len(entries))
+
+
+def match_bundle(found: Sequence[tuple[Stored, Fit]], *, base: str) -> bytes:
+    """Return patients that fit a description as a searchset, each with its score and grade."""
+    entries = []
+    for stored, fit in found:
+        search = {
+            "extension": [{"url": _GRADE, "valueCode": fit.grade}],
+            "mode": "match",
+            "score": fit.score,
+        }
+        entries.append(_entry({"fullUrl": address(base, stored), "search": search}, stored.text))
+    return _bundle("searchset", entries, links=(), total=len(entries))
 
 
 def history_bundle(found: Sequence[PastVersion], *, base: str, links: Iterable[Link]) -> bytes:

@@ -4,14 +4,14 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from clinic_net.access.service import smart_configuration
-from clinic_net.fhir import UnknownResourceType, check, operation_outcome, parse, write
+from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
-from clinic_net.records.errors import MalformedRequest, UnsupportedInteraction
+from clinic_net.records.errors import UnsupportedInteraction
 from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
@@ -22,6 +22,7 @@ from clinic_net.records.http import (
     not_changed,
     resource,
 )
+from clinic_net.records.operation_routes import router as operation_router
 from clinic_net.records.render import everything_bundle
 from clinic_net.records.write_routes import router as write_router
 
@@ -29,6 +30,7 @@ router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(
 _READ = ["GET", "HEAD"]
 
 router.include_router(history_router)
+router.include_router(operation_router)
 
 
 @router.api_route("/metadata", methods=_READ)
@@ -51,16 +53,6 @@ async def bundle(exchange: Exchanging) -> Response:
     whole = exchange.preference("return") == "representation"
     asking = Asking(exchange.caller, exchange.tenant, exchange.base, exchange.now, whole)
     return fhir_json(await service.run_bundle(exchange.s, text, asking))
-
-
-@router.post("/{rtype}/$validate")
-async def validate(rtype: str, exchange: Exchanging) -> Response:
-    """Say what is wrong with a resource, without storing it."""
-    exchange.demand(rtype, "c")
-    content = parse(await exchange.body())
-    if content.get("resourceType") != rtype:
-        raise MalformedRequest("the resource is not of the type of the address")
-    return fhir_json(write(operation_outcome(check(content))))
 
 
 @router.api_route("/{rtype}/{fid}", methods=_READ)
