@@ -35,6 +35,7 @@ from clinic_net.kernel.errors import (
 from clinic_net.kernel.health import router as health_routes
 from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
+from clinic_net.kernel.logging import where
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.records.cors import FhirCors
 from clinic_net.records.routes import router as records_routes
@@ -131,7 +132,7 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, failure: Exception) -> Response:
-        log.error("request_failed", error=type(failure).__name__, exc_info=False)
+        log.error("request_failed", error=type(failure).__name__, place=where(failure))
         return _answer(request, Unavailable("something went wrong here; try again"), status=500)
 
 

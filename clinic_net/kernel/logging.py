@@ -6,6 +6,7 @@ Keys not on the list are dropped and counted, so that a new key is a decision, n
 import logging
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ SAFE_KEYS = frozenset(
         "event", "level", "timestamp", "logger", "error", "code", "doing", "task", "topic", "route", "method",
         "status", "ms", "node", "port", "count", "kind", "state", "tier", "rev", "reason", "station", "facility",
         "device", "session", "consultation", "chart", "version", "lane", "bytes", "address", "exc_info", "exception",
-        "role", "attempt", "service", "seconds", "path_template", "dropped_keys", "account",
+        "role", "attempt", "service", "seconds", "path_template", "dropped_keys", "account", "place",
     }
 )  # fmt: skip
 
@@ -29,15 +30,31 @@ def _keep_safe_keys(_logger: object, _name: str, event: MutableMapping[str, Any]
     return event
 
 
+def where(failure: BaseException) -> str:
+    """Return the line that raised, as ``module.py:123``: what an engineer needs and no patient is in."""
+    at = failure.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is None:
+        return "unknown"
+    return f"{Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
+
+
 class _ThroughStructlog(logging.Handler):
     """Say what libraries log in our form: who, how bad, which exception. Their messages quote what they worked on."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        failure = record.exc_info[0] if record.exc_info else None
+        failure = record.exc_info[1] if record.exc_info else None
         level = record.levelname.lower()
         told = structlog.get_logger()
         say = told.error if record.levelno >= logging.ERROR else told.warning
-        say("library_log", logger=record.name, kind=level, error=failure.__name__ if failure else None)
+        say(
+            "library_log",
+            logger=record.name,
+            kind=level,
+            error=type(failure).__name__ if failure else None,
+            place=where(failure) if failure else None,
+        )
 
 
 def configure(*, json: bool) -> None:

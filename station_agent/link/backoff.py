@@ -17,7 +17,9 @@ def wait_before(attempt: int, rng: Callable[[], float], *, urgent: bool = False)
 
     "Full jitter": M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
-    ceiling = min(URGENT_CEILING_S if urgent else LAST_CEILING_S, FIRST_CEILING_S * 2.0 ** min(attempt - 1, 16))
+    ceiling = min(
+        URGENT_CEILING_S if urgent else LAST_CEILING_S, FIRST_CEILING_S * 2.0 ** min(attempt - 1, 16)
+    )
     return ceiling * rng()
 
 

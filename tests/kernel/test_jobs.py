@@ -14,12 +14,14 @@ from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.settings import HubSettings
 
 heard: list[dict[str, Any]] = []
+heard_one = asyncio.Event()
 
 
 @jobs.on("test.news")
 async def hear(hub: Hub, payload: jobs.Payload) -> None:
     """Remember what was told; the first telling of a "fail once" fails."""
     heard.append(payload)
+    heard_one.set()
     if payload.get("fail_once") and heard.count(payload) == 1:
         raise ConnectionError("the first time goes wrong")
 
@@ -65,7 +67,8 @@ async def test_a_running_worker_hears_at_once_and_tries_again_what_failed(settin
             await jobs.announce(session, "test.news", {"n": 4, "fail_once": True})
         async with asyncio.timeout(20):
             while len(heard) < 2:
-                await asyncio.sleep(0.02)
+                heard_one.clear()
+                await heard_one.wait()
         worker.cancel()
         with suppress(asyncio.CancelledError):
             await worker
