@@ -1,5 +1,7 @@
 """Transactions and batches: many interactions in one request, all or nothing or each for itself."""
 
+import base64
+import binascii
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,15 +14,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access.policy import RecordScope, demand, scope_of
 from clinic_net.access.principals import Principal
 from clinic_net.fhir import (
+    Patch,
     UnknownResourceType,
     from_refusal,
+    parse,
     parse_search,
+    read_fhirpath_patch,
+    read_json_patch,
     stamp,
 )
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import store
+from clinic_net.records.conditional import Writer, patch
 from clinic_net.records.entries import (
     Entry,
     Pairs,
@@ -30,14 +37,16 @@ from clinic_net.records.entries import (
     references,
     with_references,
 )
-from clinic_net.records.errors import UnknownReference, UnsupportedInteraction
+from clinic_net.records.errors import UnknownReference, UnknownResource, UnsupportedInteraction
 from clinic_net.records.outcomes import refusal_of, status_of
-from clinic_net.records.reading import read, search
+from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
+from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import condition_key, delete, match_one, put, tell
 
-_ACTIONS = {"POST": "c", "PUT": "u", "DELETE": "d"}
+_ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
+_CHANGES = ("PUT", "PATCH", "DELETE")
 _REASONS = {200: "OK", 201: "Created", 204: "No Content"}
 
 
@@ -102,6 +111,24 @@ async def run_bundle(s: AsyncSession, text: bytes, asking: Asking) -> bytes:
     return response_bundle(kind, answers)
 
 
+def _patch_of(position: int, text: bytes) -> Patch:
+    """Return the patch of an entry: Parameters, or a Binary that holds a JSON Patch (FHIR R4 http §3.1.0.11.2)."""
+    content = parse(text)
+    if content.get("resourceType") == "Parameters":
+        return read_fhirpath_patch(content)
+    data = content.get("data")
+    if (
+        content.get("resourceType") != "Binary"
+        or content.get("contentType") != "application/json-patch+json"
+        or not isinstance(data, str)
+    ):
+        raise malformed(position, "a patch is a Parameters, or a Binary of application/json-patch+json")
+    try:
+        return read_json_patch(base64.b64decode(data, validate=True))
+    except binascii.Error:
+        raise malformed(position, "the patch's data is not base64") from None
+
+
 class _Run:
     def __init__(self, s: AsyncSession, asking: Asking) -> None:
         self._s = s
@@ -110,6 +137,10 @@ class _Run:
         self.news: News = []
         self._found: dict[int, Stored] = {}
         """By entry: what a conditional create found there already."""
+        self._fresh: set[int] = set()
+        """Entries of updates by search that found nothing: they must make what they write."""
+        self._idle: set[int] = set()
+        """Entries of deletes by search that found nothing."""
 
     async def batch(self, entries: Sequence[Entry]) -> list[Answer]:
         answers = []
@@ -118,7 +149,7 @@ class _Run:
             try:
                 async with self._s.begin_nested():
                     self._demand(entry)
-                    if entry.if_none_exist is not None:
+                    if entry.criteria is not None:
                         await self._conditions([entry])
                         entry = await self._identified(entry)
                     answers.append(await self._answer(entry))
@@ -140,10 +171,9 @@ class _Run:
         for entry in entries:
             with _at(entry):
                 identified.append(await self._identified(entry))
+        self._demand_unrelated(identified)
         linked = await self._linked(identified)
-        held = [
-            (entry.rtype, entry.fid) for entry in linked if entry.method in ("PUT", "DELETE") and entry.fid
-        ]
+        held = [(entry.rtype, entry.fid) for entry in linked if entry.method in _CHANGES and entry.fid]
         if held:
             await store.lock(self._s, held, scope=self._scope, now=self._asking.now)
         answers: dict[int, Answer] = {}
@@ -156,37 +186,54 @@ class _Run:
         seen: set[object] = set()
         for entry in entries:
             names: list[object] = [entry.full_url] if entry.full_url and entry.method in _ACTIONS else []
-            if entry.method in ("PUT", "DELETE") and entry.fid:
+            if entry.method in _CHANGES and entry.fid:
                 names.append((entry.rtype, entry.fid))
             if not seen.isdisjoint(names):
                 raise malformed(entry.position, "two entries speak of the same resource")
             seen.update(names)
+
+    def _demand_unrelated(self, identified: Sequence[Entry]) -> None:
+        """Refuse two entries of which one changes what the other changes or found, now that searches are done."""
+        changed: set[tuple[str, str | None]] = set()
+        for entry in sorted(identified, key=lambda entry: entry.method not in _CHANGES):
+            if entry.position in self._idle or (entry.method == "POST" and entry.position not in self._found):
+                continue
+            identity = (entry.rtype, entry.fid)
+            if entry.method != "GET" and identity in changed:
+                raise malformed(entry.position, "two entries speak of the same resource")
+            if entry.method in _CHANGES:
+                changed.add(identity)
 
     def _demand(self, entry: Entry) -> None:
         if entry.rtype not in resource_types():
             raise UnknownResourceType("FHIR R4 has no such resource type")
         if entry.method not in (*_ACTIONS, "GET"):
             raise UnsupportedInteraction("this method is not supported in a bundle")
-        if (entry.method == "POST") == (entry.fid is not None) and entry.method != "GET":
+        named = (entry.fid is not None) + bool(entry.query)
+        if entry.method != "GET" and named != (entry.method in _CHANGES):
             raise UnsupportedInteraction("this method does not go with this url")
         action = _ACTIONS.get(entry.method) or ("s" if entry.fid is None else "r")
         demand(self._asking.caller, entry.rtype, action)
-        if entry.if_none_exist is not None:
+        if entry.criteria is not None:
             demand(self._asking.caller, entry.rtype, "s")
+        if entry.criteria is not None or entry.method == "PATCH":
+            demand(self._asking.caller, entry.rtype, "r")
 
     async def _conditions(self, entries: Sequence[Entry]) -> None:
-        """Take the turns of all conditional creates at once, so that two bundles never wait for each other."""
+        """Take the turns of all that may create by search at once, so that two bundles never wait for each other."""
         keys = []
         for entry in entries:
-            if entry.if_none_exist is not None and entry.method == "POST":
+            if entry.criteria is not None and entry.method in ("POST", "PUT"):
                 with _at(entry):
-                    criteria = parse_search(entry.rtype, entry.if_none_exist, base_url=self._asking.base)
+                    criteria = parse_search(entry.rtype, entry.criteria, base_url=self._asking.base)
                 keys.append(await condition_key(self._s, criteria, self._asking.tenant))
         if keys and self._scope.writable:
             await store.hold_conditions(self._s, keys, scope=self._scope, now=self._asking.now)
 
     async def _identified(self, entry: Entry) -> Entry:
-        """Give a create its id now, so that other entries can point to it."""
+        """Give a create its id now, so that other entries can point to it, and find what is named by a search."""
+        if entry.method in _CHANGES and entry.criteria is not None:
+            return await self._found_by(entry, entry.criteria)
         if entry.method != "POST":
             return entry
         if entry.if_none_exist is not None:
@@ -195,6 +242,24 @@ class _Run:
                 self._found[entry.position] = found
                 return replace(entry, fid=found.fid)
         return replace(entry, fid=str(new_id(self._asking.now)))
+
+    async def _found_by(self, entry: Entry, criteria: Pairs) -> Entry:
+        found = await self._match(entry.rtype, criteria)
+        if entry.method == "PUT":
+            assert entry.text is not None
+            given = parse(entry.text).get("id")
+            if found is None:
+                demand(self._asking.caller, entry.rtype, "c")
+                self._fresh.add(entry.position)
+                return replace(entry, fid=given if isinstance(given, str) else str(new_id(self._asking.now)))
+            if given not in (None, found.fid):
+                raise malformed(entry.position, "the resource's id is not that of the match")
+        if found is not None:
+            return replace(entry, fid=found.fid)
+        if entry.method == "PATCH":
+            raise UnknownResource
+        self._idle.add(entry.position)
+        return entry
 
     async def _match(self, rtype: str, pairs: Pairs) -> Stored | None:
         criteria = parse_search(rtype, pairs, base_url=self._asking.base)
@@ -229,6 +294,7 @@ class _Run:
 
     async def _target(self, rtype: str, query: str) -> str:
         demand(self._asking.caller, rtype, "s")
+        demand(self._asking.caller, rtype, "r")
         found = await self._match(rtype, pairs_of(query))
         if found is None:
             raise UnknownReference("a conditional reference fits no resource")
@@ -238,6 +304,10 @@ class _Run:
         match entry.method:
             case "GET":
                 return await self._get(entry)
+            case "PATCH":
+                return self._written(await self._patched(entry))
+            case "DELETE" if entry.position in self._idle:
+                return {"response": {"status": "204 No Content"}}, None
             case "DELETE":
                 assert entry.fid is not None
                 gone = await delete(
@@ -254,6 +324,14 @@ class _Run:
             case _:
                 return self._written(await self._write(entry))
 
+    async def _patched(self, entry: Entry) -> Stored:
+        assert entry.fid is not None
+        assert entry.text is not None
+        asking = self._asking
+        by = Writer(self._scope, asking.caller.address, asking.tenant, asking.now, self.news)
+        change = _patch_of(entry.position, entry.text)
+        return await patch(self._s, entry.rtype, entry.fid, change, by, if_match=entry.if_match)
+
     async def _write(self, entry: Entry) -> Stored:
         if entry.position in self._found:
             return self._found[entry.position]
@@ -269,6 +347,7 @@ class _Run:
             tenant=self._asking.tenant,
             now=self._asking.now,
             if_match=entry.if_match,
+            create_only=entry.position in self._fresh,
             with_patient=True,
             news=self.news,
         )
@@ -302,6 +381,6 @@ class _Run:
             }
             return {"response": response}, stored.text
         asked = parse_search(entry.rtype, entry.query, base_url=asking.base)
-        found = await search(self._s, asked, scope=self._scope, now=asking.now, by=by)
+        found = await find(self._s, asked, Searching(asking.caller, asking.now))
         body = search_bundle(found, asked, base=asking.base, links=())
         return {"response": {"status": "200 OK"}}, body

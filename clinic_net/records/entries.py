@@ -43,6 +43,13 @@ class Entry:
     if_none_exist: Pairs | None = None
 
     @property
+    def criteria(self) -> Pairs | None:
+        """By which search it names its resource, if it names it by one."""
+        if self.method == "POST":
+            return self.if_none_exist
+        return self.query if self.method in ("PUT", "PATCH", "DELETE") and self.fid is None else None
+
+    @property
     def order(self) -> tuple[int, bool, int]:
         """Where it stands in a transaction: deletes first, patients before what is about them, reads last."""
         number = rules.BUNDLE_ORDER[self.method]
@@ -94,7 +101,7 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
     match = _URL.fullmatch(url.removeprefix(base).lstrip("/"))
     if match is None:
         raise malformed(position, "this url is not understood")
-    if method in ("POST", "PUT") and text is None:
+    if method in ("POST", "PUT", "PATCH") and text is None:
         raise malformed(position, "a resource is needed")
     return Entry(
         position=position,

@@ -211,7 +211,7 @@ async def test_a_write_answers_as_preferred(
         ("DELETE", "Patient", {}, b"", 400),
         ("POST", "Patient/1", {}, b"{}", 405),
         ("PUT", "metadata", {}, b"{}", 405),
-        ("GET", "", {}, b"", 405),
+        ("GET", "", {}, b"", 400),
         ("PUT", "Patient/1", {"If-Match": "nonsense"}, b'{"resourceType":"Patient","id":"1"}', 400),
         ("PUT", "Patient/none-yet", {"If-Match": '"1"'}, b'{"resourceType":"Patient","id":"none-yet"}', 404),
         ("DELETE", "Patient/unknown", {}, b"", 404),
