@@ -15,8 +15,10 @@ from .errors import (
     TooManySearchTerms,
     UnknownResourceType,
     UnknownSearchParameter,
+    places,
 )
 from .search_terms import (
+    AnyOf,
     Chain,
     Clause,
     DroppableError,
@@ -25,11 +27,12 @@ from .search_terms import (
     Term,
     invalid,
     read_term,
+    shown,
     types_of,
     unsupported,
 )
 
-__all__ = ["Chain", "Clause", "Has", "Include", "Link", "Search", "Sort", "Term", "parse"]
+__all__ = ["AnyOf", "Chain", "Clause", "Has", "Include", "Link", "Search", "Sort", "Term", "parse"]
 
 MAX_PARAMETERS = 50
 MAX_VALUE_LENGTH = 8192
@@ -119,6 +122,41 @@ def parse(
         else:
             search.applied.append((name, value))
     return search
+
+
+MAX_TYPES = 12
+"""Types that one search over several may name: each is a search of its own."""
+_OF_ALL = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"})
+_RESULTS_OF_ALL = frozenset({"_count", "_total", "_summary", "_sort", "_format", "_pretty"})
+
+
+def parse_types(
+    params: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str | None = None
+) -> list[Search]:
+    """Return the search of each type that ``_type`` names, by parameters that all types have.
+
+    Raises what ``parse`` does; InvalidSearchValue without a ``_type``, or with a sort but by ``_lastUpdated``.
+    """
+    named = [value for name, value in params if name == "_type"]
+    types = list(dict.fromkeys(named[0].split(","))) if len(named) == 1 else []
+    if not 1 <= len(types) <= MAX_TYPES or not resource_types().issuperset(types):
+        raise invalid("_type", f"must name 1 to {MAX_TYPES} resource types")
+    rest = [(name, value) for name, value in params if name != "_type"]
+    for name, value in rest:
+        code = name.partition(":")[0]
+        if code not in _OF_ALL | _RESULTS_OF_ALL and not lenient:
+            raise UnknownSearchParameter(
+                f"{shown(code)}: not a parameter of all types",
+                places=places(shown(code), UnknownSearchParameter.code, "not a parameter of all types"),
+            )
+        if name == "_sort" and value.removeprefix("-") != "_lastUpdated":
+            raise invalid("_sort", "resources of several types are sorted by _lastUpdated only")
+    kept = [pair for pair in rest if pair[0].partition(":")[0] in _OF_ALL | _RESULTS_OF_ALL]
+    found = [parse(rtype, kept, lenient=lenient, base_url=base_url) for rtype in types]
+    for search in found:
+        search.applied.append(("_type", named[0]))
+        search.ignored += [name for name, value in rest if (name, value) not in kept]
+    return found
 
 
 def _strict(refusal: UnknownSearchParameter | DroppableError) -> Exception:

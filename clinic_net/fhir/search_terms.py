@@ -86,7 +86,14 @@ class Has:
     term: "Term"
 
 
-Link = Chain | Has
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of these references holds; all of them are looked up by hash."""
+
+    clauses: tuple[Clause, ...]
+
+
+Link = Chain | Has | AnyOf
 Term = Clause | Link
 
 

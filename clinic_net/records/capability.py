@@ -62,7 +62,7 @@ def _resource(rtype: str) -> dict[str, Any]:
     }
     includes = [f"{rtype}:{item['name']}" for item in parameters if item["type"] == "reference"]
     if includes:
-        resource["searchInclude"] = includes
+        resource["searchInclude"] = ["*", *includes]
     resource["operation"] = [
         {"name": name, "definition": f"http://hl7.org/fhir/OperationDefinition/{definition}"}
         for name, definition in (*_EVERYWHERE, *_OPERATIONS.get(rtype, ()))
@@ -112,7 +112,10 @@ def capability_statement(base: str) -> bytes:
                         ],
                     },
                     "resource": [_resource(rtype) for rtype in sorted(resource_types())],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}, {"code": "history-system"}],
+                    "interaction": [
+                        {"code": code} for code in ("transaction", "batch", "history-system", "search-system")
+                    ],
+                    "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
                 }
             ],
         }

@@ -27,7 +27,7 @@ from clinic_net.fhir.criteria import (
     UriCriterion,
 )
 from clinic_net.fhir.index_extras import ancestors
-from clinic_net.fhir.search import Chain, Clause, Has, Sort, Term
+from clinic_net.fhir.search import AnyOf, Chain, Clause, Has, Sort, Term
 from clinic_net.kernel.errors import Place
 from clinic_net.records.index import Pairs, clipped, of_type_hash, unit_hash
 from clinic_net.records.keys import Keys, parameter_id
@@ -71,6 +71,11 @@ class Query:
                 return self._chained(term)
             case Has():
                 return self._referred(term)
+            case AnyOf(clauses=clauses):
+                hashes = [h for clause in clauses for h in self.hashes(clause) or ()]
+                return col(self._resource.rid).in_(
+                    select(col(TokenRow.rid)).where(col(TokenRow.h).in_(hashes))
+                )
             case _:
                 assert_never(term)
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import text
@@ -54,7 +55,9 @@ class _Run:
         """Name search and scope, so that a cursor of another search or caller is refused."""
         tenants = None if self.scope.tenants is None else sorted(self.scope.tenants)
         applied = [pair for pair in self.search.applied if pair[0] != "_count"]
-        named = json.dumps([self.search.resource_type, applied, tenants, self.scope.grantee])
+        named = json.dumps(
+            [self.search.resource_type, applied, tenants, self.scope.grantee, repr(self.search.links)]
+        )
         return blake2b(named.encode(), digest_size=9).hexdigest()
 
     def cursor(self, values: Sequence[Any]) -> str:
@@ -123,6 +126,41 @@ async def run(
     if allows is not None:
         included = [head for head in included if allows(head.rtype)]
     return Page(heads, included, total, following)
+
+
+async def run_types(
+    s: AsyncSession,
+    searches: Sequence[Search],
+    keys: Keys,
+    *,
+    scope: RecordScope,
+    now: datetime,
+    cursor: str | None,
+) -> Page:
+    """Return one page of the same search over several types (see ``fhir.search.parse_types``), in one order.
+
+    Raises:
+        InvalidCursor: ``cursor`` is not one of this search and scope.
+    """
+    runs = [_Run(search, keys, scope=scope, now=now) for search in searches]
+    first = runs[0]
+    limit = DEFAULT_COUNT if first.search.count is None else first.search.count
+    counts_only = first.search.summary == "count" or limit == 0
+    total: int | None = None
+    async with _budget(s, needed=True):
+        if counts_only or first.search.total == "accurate":
+            total = sum([await _count(s, running.plan) for running in runs])
+        if counts_only:
+            return Page([], [], total, None)
+        after = None if cursor is None else first.behind(cursor)
+        rows = [row for running in runs for row in await _rows(s, running.plan, Slice(limit + 1, after))]
+    for position, (_, descending) in reversed(list(enumerate(first.plan.orders, len(store.HEAD)))):
+        rows.sort(key=itemgetter(position), reverse=descending)
+    more, rows = len(rows) > limit, rows[:limit]
+    following = first.cursor(rows[-1][len(store.HEAD) :]) if more else None
+    if total is None and cursor is None and not more:
+        total = len(rows)
+    return Page([head_of(row) for row in rows], [], total, following)
 
 
 async def _rows(s: AsyncSession, plan: Plan, part: Slice) -> list[Any]:

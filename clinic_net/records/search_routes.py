@@ -4,11 +4,15 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Response
 
+from clinic_net.fhir import Search
+from clinic_net.fhir.search import parse_types
+from clinic_net.fhir.search_compartments import in_compartment
 from clinic_net.records.entries import Pairs
 from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
+from clinic_net.records.reading import Found
 from clinic_net.records.render import search_bundle
-from clinic_net.records.searching import Searching, find
+from clinic_net.records.searching import Searching, find, find_types
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
@@ -26,11 +30,48 @@ async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
     return await _search(exchange, rtype, await exchange.form())
 
 
-async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
+@router.api_route("/Patient/{fid}/{rtype:type_name}", methods=_READ)
+async def search_compartment(fid: str, rtype: str, exchange: Exchanging) -> Response:
+    """Search the resources of a type that belong to a patient."""
+    pairs = exchange.request.query_params.multi_items()
+    return await _search(exchange, rtype, pairs, compartment=fid)
+
+
+@router.api_route("", methods=_READ)
+@router.api_route("/", methods=_READ, include_in_schema=False)
+async def search_types(exchange: Exchanging) -> Response:
+    """Search several types at once."""
+    return await _search_types(exchange, exchange.request.query_params.multi_items())
+
+
+@router.post("/_search")
+async def search_types_by_form(exchange: Exchanging) -> Response:
+    """Search several types at once, with parameters that stay out of the address."""
+    return await _search_types(exchange, await exchange.form())
+
+
+async def _search(
+    exchange: Exchange, rtype: str, pairs: Pairs, *, compartment: str | None = None
+) -> Response:
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, pairs)
+    if compartment is not None:
+        asked.links.append(in_compartment(rtype, compartment))
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    address = f"{exchange.base}/{rtype}?"
+    inside = "" if compartment is None else f"Patient/{compartment}/"
+    return _page(exchange, found, asked, f"{exchange.base}/{inside}{rtype}?")
+
+
+async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
+    cursor = next((value for name, value in pairs if name == "_cursor"), None)
+    rest = [pair for pair in pairs if pair[0] != "_cursor"]
+    lenient = exchange.preference("handling") == "lenient"
+    asked = parse_types(rest, lenient=lenient, base_url=exchange.base)
+    found = await find_types(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
+    return _page(exchange, found, asked[0], f"{exchange.base}?")
+
+
+def _page(exchange: Exchange, found: Found, asked: Search, address: str) -> Response:
     links = [("self", address + urlencode(asked.applied))]
     if found.next is not None:
         links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))

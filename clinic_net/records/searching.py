@@ -1,5 +1,6 @@
 """The use case of a search by a caller: with the right to every type it tells of, and written down."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +41,26 @@ async def find(s: AsyncSession, asked: Search, by: Searching, *, cursor: str | N
     page = await pages.run(
         s, asked, await keys_of(s), scope=scope, now=by.now, cursor=cursor, allows=by.allows
     )
+    return await _shown(s, page, asked.resource_type, by)
+
+
+async def find_types(
+    s: AsyncSession, asked: Sequence[Search], by: Searching, *, cursor: str | None = None
+) -> Found:
+    """Return a page of one search over several types, newest first or by ``_lastUpdated``.
+
+    Raises:
+        InsufficientScope, RoleNotAllowed: the caller may not search one of the types.
+        InvalidCursor: ``cursor`` is not one of this search and caller.
+    """
+    for search in asked:
+        demand(by.caller, search.resource_type, "s")
+    scope = scope_of(by.caller)
+    page = await pages.run_types(s, asked, await keys_of(s), scope=scope, now=by.now, cursor=cursor)
+    return await _shown(s, page, "Resource", by)
+
+
+async def _shown(s: AsyncSession, page: pages.Page, subject: str, by: Searching) -> Found:
     found = Found(
         [stored_of(head) for head in page.heads],
         [stored_of(head) for head in page.included],
@@ -47,6 +68,6 @@ async def find(s: AsyncSession, asked: Search, by: Searching, *, cursor: str | N
         page.next,
     )
     seen = [*found.entries, *found.included]
-    address = by.caller.address
-    await noted(s, "record.search", seen, subject=asked.resource_type, scope=scope, now=by.now, by=address)
+    scope, address = scope_of(by.caller), by.caller.address
+    await noted(s, "record.search", seen, subject=subject, scope=scope, now=by.now, by=address)
     return found
