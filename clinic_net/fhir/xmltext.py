@@ -113,9 +113,9 @@ class _Reader:
         return frame
 
     def _slot(self, local: str) -> Slot:
-        table = self._frames[-1][1].table
-        slot = table.slots.get(local) if table is not None else None
-        if slot is None or slot.companion or local == "resourceType":
+        frame = self._frames[-1][1]
+        slot = frame.table.slots.get(local) if frame.table is not None else None
+        if slot is None or slot.companion or (frame.slot is None and local == "resourceType"):
             self._refuse("there is no such element")
         return slot
 
@@ -238,16 +238,20 @@ def to_xml(text: bytes) -> bytes:
     return "".join(parts).encode()
 
 
+_NAME_OF_TYPE = frozenset({"resourceType"})
+"""Of a resource; ExampleScenario.instance has an element of this name."""
+
+
 def _resource(content: dict[str, Any], parts: list[str], *, root: bool = False) -> None:
     rtype = content["resourceType"]
     parts.append(f'<{rtype} xmlns="{FHIR}">' if root else f"<{rtype}>")
-    _members(content, tables()[rtype], parts, skipped=frozenset())
+    _members(content, tables()[rtype], parts, skipped=_NAME_OF_TYPE)
     parts.append(f"</{rtype}>")
 
 
 def _members(content: dict[str, Any], table: Table, parts: list[str], *, skipped: frozenset[str]) -> None:
     for member, slot in table.slots.items():
-        if slot.companion or member == "resourceType" or member in skipped:
+        if slot.companion or member in skipped:
             continue
         if member not in content and f"_{member}" not in content:
             continue

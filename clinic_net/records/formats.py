@@ -22,9 +22,9 @@ _ANY = frozenset({"*/*", "application/*"})
 _SHORT = {"json": FHIR_JSON, "xml": FHIR_XML}
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 
-_WORTH_GZIP = 1024
+_WORTH_GZIP = 2048
 """Bytes from which packing saves more than it costs."""
-_LEVEL = 5
+_LEVEL = 1
 
 
 def _kind(text: str) -> tuple[str, dict[str, str]]:
