@@ -42,7 +42,7 @@ from clinic_net.records.outcomes import refusal_of, status_of
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
-from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.shapes import News, Stored, has_version, instant
 from clinic_net.records.writing import condition_key, delete, match_one, put, tell
 
 _ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
@@ -379,6 +379,8 @@ class _Run:
                 "etag": f'W/"{stored.version}"',
                 "lastModified": instant(stored.updated),
             }
+            if entry.if_none_match and has_version(entry.if_none_match, stored):
+                return {"response": {**response, "status": "304 Not Modified"}}, None
             return {"response": response}, stored.text
         asked = parse_search(entry.rtype, entry.query, base_url=asking.base)
         found = await find(self._s, asked, Searching(asking.caller, asking.now))

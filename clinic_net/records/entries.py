@@ -41,6 +41,7 @@ class Entry:
     text: bytes | None = None
     if_match: int | None = None
     if_none_exist: Pairs | None = None
+    if_none_match: str | None = None
 
     @property
     def criteria(self) -> Pairs | None:
@@ -113,6 +114,7 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
         text=None if text is None else text.encode(),
         if_match=_version(request, position),
         if_none_exist=_criteria(request, position),
+        if_none_match=_text(request, "ifNoneMatch", position),
     )
 
 

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from clinic_net.fhir import from_refusal, read_xml, to_xml, write
 from clinic_net.kernel.asgi import MAX_BODY_BYTES
-from clinic_net.kernel.errors import Refusal, TooLarge, Unauthenticated, Unavailable
+from clinic_net.kernel.errors import Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
 from clinic_net.records.errors import MalformedRequest, UnsupportedContent, UnsupportedFormat
 from clinic_net.records.outcomes import status_of
 
@@ -121,7 +121,9 @@ def refused(request: Request, refusal: Refusal) -> Response | None:
     if wanted(request) != FHIR_XML or isinstance(refusal, Unauthenticated):
         return None
     response = Response(write(from_refusal(refusal)), status_of(refusal), media_type=FHIR_JSON)
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, TooMany):
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    elif isinstance(refusal, Unavailable):
         response.headers["Retry-After"] = "2"
     return response
 

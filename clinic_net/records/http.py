@@ -48,7 +48,7 @@ from clinic_net.records.formats import (
     unpacked,
 )
 from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
-from clinic_net.records.shapes import Stored
+from clinic_net.records.shapes import Stored, has_version
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -224,7 +224,7 @@ def not_changed(request: Request, stored: Stored) -> bool:
     """Whether the caller has this version already (``If-None-Match``, else ``If-Modified-Since``)."""
     etags = request.headers.get("if-none-match")
     if etags is not None:
-        return etags.strip() == "*" or stored.version in map(rules.etag_version, etags.split(","))
+        return has_version(etags, stored)
     since = request.headers.get("if-modified-since")
     if since is None:
         return False

@@ -67,7 +67,7 @@ async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
     return resource(stored)
 
 
-@router.get("/Patient/{fid}/$everything")
+@router.api_route("/Patient/{fid}/$everything", methods=_READ)
 async def everything(fid: str, exchange: Exchanging) -> Response:
     """Return a patient's whole record."""
     exchange.demand("Patient", "r", fid)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from clinic_net.records import rules
 from clinic_net.records.store import Head
 
 
@@ -38,6 +39,11 @@ def instant(at: datetime) -> str:
 def milliseconds(at: datetime) -> datetime:
     """Return the instant as ``meta.lastUpdated`` can say it, so that searching for it finds it."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def has_version(etags: str, stored: Stored) -> bool:
+    """Whether ``If-None-Match`` names this version, or any."""
+    return etags.strip() == "*" or stored.version in map(rules.etag_version, etags.split(","))
 
 
 def stored_of(head: Head, *, changed: bool = False) -> Stored:

@@ -180,6 +180,28 @@ async def test_a_search_in_a_bundle_includes_only_what_the_caller_may_search(
     assert (ids(found), ids(found, "include")) == ([seen], [])
 
 
+async def test_a_read_in_a_bundle_can_ask_whether_anything_changed(
+    fhir: httpx.AsyncClient, records: Records
+) -> None:
+    address = f"Patient/{await records.new_patient()}"
+    answer = await send(
+        fhir,
+        bundle(
+            "batch",
+            entry("GET", address, ifNoneMatch='W/"1"'),
+            entry("GET", address, ifNoneMatch='W/"2"'),
+            entry("GET", address, ifNoneMatch=7),
+        ),
+    )
+    other = await send(
+        fhir, bundle("batch", entry("GET", address, ifNoneMatch='W/"1"'), entry("GET", address))
+    )
+
+    assert (answer.status_code, codes(answer.json())) == (400, ["malformed-request"])
+    assert statuses(other) == ["304", "200"]
+    assert ["resource" in item for item in other.json()["entry"]] == [False, True]
+
+
 @pytest.mark.parametrize("wait", [20, 0.02])
 async def test_more_transactions_than_connections_queue_or_are_told_to_come_back(
     settings: HubSettings, hub: Hub, wait: float
