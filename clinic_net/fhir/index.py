@@ -138,6 +138,31 @@ def _composites(
     return found
 
 
+_PLAIN = {
+    "CodeableConcept": ("coding", "code"),
+    "Coding": ("code",),
+    "Identifier": ("value",),
+    "ContactPoint": ("value",),
+    "Reference": ("reference",),
+}
+
+
+@cache
+def sort_paths(resource_type: str, code: str) -> tuple[tuple[str, ...], ...]:
+    """Return the members that lead to the text to sort a token, reference or uri parameter by; () where none do."""
+    routes = [
+        extractor.route
+        for extractors in _plan(resource_type).by_member.values()
+        for extractor in extractors
+        if extractor.parameter == code
+    ]
+    if any(route.exists or any(keep is not None for _, keep in route.steps) for route in routes):
+        return ()
+    return tuple(
+        (*(member for member, _ in route.steps), *_PLAIN.get(route.data_type, ())) for route in routes
+    )
+
+
 def uncompiled(resource_type: str) -> Mapping[str, str]:
     """Return the parameters of a type that have no index, with the reason. Raises KeyError for an unknown type."""
     return _plan(resource_type).uncompiled

@@ -1,12 +1,28 @@
 """From a typed search to SQL conditions on ``records_resource``. Pure: builds expressions, runs none."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, assert_never, cast
 
-from sqlalchemy import ColumnElement, and_, case, exists, false, func, literal, or_, select, true, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    collate,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -26,21 +42,18 @@ from clinic_net.fhir.criteria import (
     TokenCriterion,
     UriCriterion,
 )
+from clinic_net.fhir.index import sort_paths
 from clinic_net.fhir.index_extras import ancestors
 from clinic_net.fhir.search import AnyOf, Chain, Clause, Has, Sort, Term
 from clinic_net.kernel.errors import Place
+from clinic_net.records import query_compare as compare
 from clinic_net.records.index import Pairs, clipped, of_type_hash, unit_hash
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
+from clinic_net.records.query_compare import AFTER_ALL, Condition
 from clinic_net.records.store import visible
 
-_AFTER_ALL = "\U0010ffff"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARTH = 6371.0088
-_APPROXIMATE = 0.1
-"""``ap``: within a tenth of the value, or of the time that has gone by since (FHIR R4 search §3.1.1.4.6)."""
-
-Condition = ColumnElement[bool]
 
 
 @dataclass(frozen=True)
@@ -168,16 +181,16 @@ class Query:
         p = parameter_id(self._rtype, clause.parameter + text)
         match value:
             case DateCriterion() if clause.parameter == "_lastUpdated":
-                return _updated(value, col(self._resource.updated), self._now)
+                return compare.updated(value, col(self._resource.updated), self._now)
             case DateCriterion():
                 lo, hi = col(DateRow.lo), col(DateRow.hi)
-                return self._has(DateRow, p, _date(value, lo, hi, self._now))
+                return self._has(DateRow, p, compare.date(value, lo, hi, self._now))
             case NumberCriterion():
-                return self._has(NumberRow, p, _number(value))
+                return self._has(NumberRow, p, compare.number(value))
             case QuantityCriterion():
-                return self._has(NumberRow, p, and_(_number(value.number), self._unit(clause, value)))
+                return self._has(NumberRow, p, and_(compare.number(value.number), self._unit(clause, value)))
             case StringCriterion():
-                return self._has(StringRow, p, _string(value.text.folded, clause.modifier))
+                return self._has(StringRow, p, compare.begins_or_holds(value.text.folded, clause.modifier))
             case CompositeCriterion(parts=(TokenCriterion() as first, second)):
                 return self._pair(Pairs(self._keys, self._rtype, clause.parameter), first, second)
             case NearCriterion():
@@ -200,13 +213,13 @@ class Query:
             case QuantityCriterion(system=str(system)):
                 unit = col(NumberRow.c) == pairs.unit(code, system, second.code or "")
             case DateCriterion():
-                found = _date(second, col(DateRow.lo), col(DateRow.hi), self._now)
+                found = compare.date(second, col(DateRow.lo), col(DateRow.hi), self._now)
                 return and_(guard, self._has(DateRow, p, found))
             case StringCriterion():
-                return and_(guard, self._has(StringRow, p, _string(second.text.folded, "")))
+                return and_(guard, self._has(StringRow, p, compare.begins_or_holds(second.text.folded, "")))
             case _:
                 raise AssertionError("not compiled")
-        return self._has(NumberRow, p, and_(_number(second.number), unit))
+        return self._has(NumberRow, p, and_(compare.number(second.number), unit))
 
     def _near(self, circle: NearCriterion, name: str) -> Condition:
         """Within a box first, which the index finds, then within the circle (haversine, mean radius 6371.0088 km)."""
@@ -249,7 +262,7 @@ class Query:
         ]
         column = col(StringRow.marked)
         same = self._has(StringRow, p, column.in_(marked))
-        begins = self._has(StringRow, p, or_(*(_prefix(column, text) for text in marked)))
+        begins = self._has(StringRow, p, or_(*(compare.prefix(column, text) for text in marked)))
         return case((same, 0), (begins, 1), else_=2)
 
     def order(self, sort: Sort) -> ColumnElement[Any]:
@@ -270,14 +283,29 @@ class Query:
                 return self._value(DateRow, p, pick(col(DateRow.lo)), last)
             case "string":
                 return self._value(
-                    StringRow, p, pick(col(StringRow.folded)), "" if sort.descending else _AFTER_ALL
+                    StringRow, p, pick(col(StringRow.folded)), "" if sort.descending else AFTER_ALL
                 )
             case "number" | "quantity":
                 last_number = float("-inf") if sort.descending else float("inf")
                 return self._value(NumberRow, p, pick(col(NumberRow.lo)), last_number)
             case _:
-                place = Place("_sort", UnsupportedSearch.code, "this parameter cannot be sorted by")
-                raise UnsupportedSearch(f"_sort: {place.message}", places=[place])
+                return self._written(sort)
+
+    def _written(self, sort: Sort) -> ColumnElement[Any]:
+        """Order by what the resource says: the index holds hashes of codes and identifiers, which have no order."""
+        paths = sort_paths(self._rtype, sort.parameter)
+        if not paths:
+            place = Place("_sort", UnsupportedSearch.code, "this parameter cannot be sorted by")
+            raise UnsupportedSearch(f"_sort: {place.message}", places=[place])
+        content = sql_cast(func.convert_from(col(self._resource.body), "UTF8"), JSONB)
+        found = [
+            func.jsonb_path_query_first(
+                content, sql_cast("$" + "".join(f'."{member}"' for member in path), JSONPATH)
+            ).op("#>>", return_type=Text())(sql_cast(literal("{}"), ARRAY(Text)))
+            for path in paths
+        ]
+        ordered: ColumnElement[Any] = func.coalesce(*found, "" if sort.descending else AFTER_ALL)
+        return collate(ordered, "C")
 
     def _has_token(self, hashes: list[int]) -> Condition:
         return (
@@ -300,98 +328,3 @@ def _code(pairs: Pairs, token: TokenCriterion) -> tuple[str, ...]:
 
 
 _Row = type[DateRow] | type[StringRow] | type[NumberRow]
-
-
-def _prefix(column: Any, text: str) -> Condition:
-    """A computed range, which always finds its index; ``like`` with a parameter does not."""
-    if not text:
-        return false()
-    return and_(column >= text, column < text + _AFTER_ALL)
-
-
-def _string(folded: str, modifier: str) -> Condition:
-    text = clipped(folded)
-    if not text:
-        return false()
-    if modifier == "contains":
-        return func.strpos(col(StringRow.folded), text) > 0
-    return _prefix(col(StringRow.folded), text)
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _widened(value: DateCriterion, now: datetime) -> tuple[int, int]:
-    leeway = int(abs(_micros(now) - value.lo) * _APPROXIMATE)
-    return value.lo - leeway, value.hi + leeway
-
-
-def _date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
-    """Compare half-open ranges (FHIR R4 search §3.1.1.4.6, date)."""
-    a, b = value.lo, value.hi
-    near = _widened(value, now)
-    conditions: dict[str, Callable[[], Condition]] = {
-        "eq": lambda: and_(lo >= a, hi <= b),
-        "ne": lambda: or_(lo < a, hi > b),
-        "gt": lambda: hi > b,
-        "lt": lambda: lo < a,
-        "ge": lambda: or_(lo >= a, hi > b),
-        "le": lambda: or_(hi <= b, lo < a),
-        "sa": lambda: lo >= b,
-        "eb": lambda: hi <= a,
-        "ap": lambda: and_(lo < near[1], hi > near[0]),
-    }
-    return conditions[value.prefix]()
-
-
-def _moment(micros: int) -> datetime:
-    lowest, highest = _micros(datetime.min.replace(tzinfo=UTC)), _micros(datetime.max.replace(tzinfo=UTC))
-    return _EPOCH + timedelta(microseconds=max(lowest, min(highest, micros)))
-
-
-def _updated(value: DateCriterion, at: Any, now: datetime) -> Condition:
-    a, b = _moment(value.lo), _moment(value.hi)
-    near = tuple(_moment(edge) for edge in _widened(value, now))
-    conditions: dict[str, Callable[[], Condition]] = {
-        "eq": lambda: and_(at >= a, at < b),
-        "ne": lambda: or_(at < a, at >= b),
-        "gt": lambda: at >= b,
-        "lt": lambda: at < a,
-        "ge": lambda: at >= a,
-        "le": lambda: at < b,
-        "sa": lambda: at >= b,
-        "eb": lambda: at < a,
-        "ap": lambda: and_(at >= near[0], at < near[1]),
-    }
-    return conditions[value.prefix]()
-
-
-def _number(value: NumberCriterion) -> Condition:
-    """Compare with a stored number, or range of one (FHIR R4 search §3.1.1.4.6, number)."""
-    lo, hi = col(NumberRow.lo), col(NumberRow.hi)
-    x, low, high = float(value.value), float(value.low), float(value.high)
-    leeway = abs(x) * _APPROXIMATE
-    conditions: dict[str, Callable[[], Condition]] = {
-        "eq": lambda: and_(lo >= low, hi < high),
-        "ne": lambda: or_(lo < low, hi >= high),
-        "gt": lambda: hi > x,
-        "lt": lambda: lo < x,
-        "ge": lambda: hi >= x,
-        "le": lambda: lo <= x,
-        "sa": lambda: lo > x,
-        "eb": lambda: hi < x,
-        "ap": lambda: and_(lo <= x + leeway, hi >= x - leeway),
-    }
-    return conditions[value.prefix]()
-
-
-def beyond(orders: list[tuple[ColumnElement[Any], bool]], values: list[Any]) -> Condition:
-    """The rows that come after the one with these values, in these orders (expression, descending)."""
-    alternatives: list[Condition] = []
-    equal: list[Condition] = []
-    for (expression, descending), value in zip(orders, values, strict=True):
-        bound = literal(value)
-        alternatives.append(and_(*equal, expression < bound if descending else expression > bound))
-        equal.append(expression == bound)
-    return or_(*alternatives)

@@ -26,6 +26,8 @@ from clinic_net.records.search_includes import Reach, included_with
 from clinic_net.records.search_plan import Plan, Slice
 from clinic_net.records.store import Head, head_of
 
+COUNTED = 10_000
+"""So many are counted for ``_total=estimate``."""
 BUDGET = timedelta(seconds=5)
 """What the database may spend on a search that no single index answers."""
 DEFAULT_COUNT = 50
@@ -109,9 +111,11 @@ async def run(
     running = _Run(search, keys, scope=scope, now=now)
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0
-    counts = counts_only or search.total == "accurate"
+    counts = counts_only or search.total in ("accurate", "estimate")
     async with _budget(s, needed=counts or not running.plan.cheap):
-        total = await _count(s, running.plan) if counts else None
+        total = (
+            await _count(s, running.plan, exact=counts_only or search.total == "accurate") if counts else None
+        )
         if counts_only:
             return Page([], [], total, None)
         after = None if cursor is None else running.behind(cursor)
@@ -174,7 +178,13 @@ async def _rows(s: AsyncSession, plan: Plan, part: Slice) -> list[Any]:
     return list((await connection.execute(plan.complete(part))).all())
 
 
-async def _count(s: AsyncSession, plan: Plan) -> int:
+async def _count(s: AsyncSession, plan: Plan, *, exact: bool = True) -> int:
+    """Count; an estimate is exact up to ``COUNTED``, beyond that it is what the planner expects, but no fewer."""
+    if not exact:
+        counted: int = (await (await s.connection()).execute(plan.count_up_to(COUNTED))).scalar_one()
+        if counted < COUNTED:
+            return counted
+        return max(counted, await plan.expected(await s.connection()))
     found: int = (await (await s.connection()).execute(plan.count())).scalar_one()
     return found
 

@@ -15,6 +15,7 @@ from operator import add
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, exists, func, select, tuple_, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -24,7 +25,8 @@ from clinic_net.fhir.search import Clause, Sort
 from clinic_net.records import store
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import DateRow, NumberRow, Resource, StringRow, TokenRow
-from clinic_net.records.query import Query, Setting, beyond
+from clinic_net.records.query import Query, Setting
+from clinic_net.records.query_compare import beyond
 from clinic_net.records.store import visible
 
 WINDOW = 20_000
@@ -90,6 +92,23 @@ class Plan:
             for scope in self._branches()
         ]
         return select(reduce(add, counts))
+
+    def count_up_to(self, most: int) -> Select[Any]:
+        """Count what the search finds, but no further than ``most``."""
+        return select(func.count()).select_from(self._found().limit(most).subquery())
+
+    async def expected(self, connection: AsyncConnection) -> int:
+        """Return how many rows the planner expects the search to find."""
+        compiled = self._found().compile(
+            dialect=connection.dialect, compile_kwargs={"render_postcompile": True}
+        )
+        explained = await connection.exec_driver_sql(
+            f"explain (format json) {compiled}", compiled.construct_params()
+        )
+        return int(explained.scalar_one()[0]["Plan"]["Plan Rows"])
+
+    def _found(self) -> Select[Any]:
+        return self._within(select(col(Resource.rid)).select_from(Resource), self._scope)
 
     def complete(self, part: Slice) -> Select[Any]:
         """Return the page, whatever it takes."""

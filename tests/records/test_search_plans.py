@@ -138,3 +138,46 @@ async def test_a_search_beyond_its_budget_is_stopped_and_says_so(
 
     assert (slow.status_code, codes(slow.json())) == (503, ["too-costly"])
     assert ids(quick.json()) == [fid]
+
+
+async def test_codes_identifiers_and_references_are_sorted_by_what_they_say(
+    fhir: httpx.AsyncClient, records: Records
+) -> None:
+    family = f"Sort{uuid4().hex[:8]}"
+    numbers = {}
+    for number, gender in (("20", "male"), ("10", "female"), ("30", None)):
+        more: dict[str, Any] = {"gender": gender} if gender else {}
+        content = {"resourceType": "Patient", "name": [{"family": family}], **more}
+        content["identifier"] = [{"value": number}]
+        numbers[(await records.put(content)).fid] = number
+
+    async def order(sort: str) -> list[str]:
+        seen: list[str] = []
+        address = f"/fhir/Patient?family={family}&_sort={sort}&_count=2"
+        while address:
+            bundle = (await fhir.get(address)).json()
+            seen += [numbers[fid] for fid in ids(bundle)]
+            links = {link["relation"]: link["url"] for link in bundle["link"]}
+            address = links.get("next", "").removeprefix("http://hub.test")
+        return seen
+
+    assert await order("identifier") == ["10", "20", "30"]
+    assert await order("-identifier") == ["30", "20", "10"]
+    assert await order("gender") == ["10", "20", "30"]
+    assert await order("-gender") == ["20", "10", "30"]
+    refused = await fhir.get("/fhir/Patient?_sort=phone")
+    assert (refused.status_code, codes(refused.json())) == (400, ["unsupported-search"])
+
+
+async def test_an_estimate_is_exact_while_there_are_few_and_the_planners_when_there_are_many(
+    fhir: httpx.AsyncClient, ward: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = (await fhir.get("/fhir/Observation?_total=estimate&_count=1&code=8867-4")).json()
+    exact = (await fhir.get("/fhir/Observation?_total=accurate&_count=1&code=8867-4")).json()
+    monkeypatch.setattr(search, "COUNTED", 4)
+    many = (
+        await fhir.get("/fhir/Observation?_total=estimate&_count=1&value-quantity=gt1&code=8867-4")
+    ).json()
+
+    assert few["total"] == exact["total"]
+    assert many["total"] >= 4
