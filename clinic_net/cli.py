@@ -56,16 +56,25 @@ def _data_folder(given: Path | None, configured: str | None) -> Path:
     return Path("clinic-net-data")
 
 
+def _read_settings(given: dict[str, object]) -> HubSettings:
+    """Return the settings: ``given``, and the rest from the environment.
+
+    Raises:
+        _Unready: names the variables that are missing or wrong, never their values.
+    """
+    try:
+        return HubSettings(**given)  # type: ignore[arg-type]
+    except ValidationError as invalid:
+        wrong = ", ".join(f"CLINIC_NET_{str(error['loc'][0]).upper()}" for error in invalid.errors())
+        raise _Unready(f"settings are missing or wrong: {wrong}") from None
+
+
 @contextmanager
 def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[HubSettings]:
     """Give the settings from the environment; with no database configured, start the embedded services."""
     given = {name: value for name, value in overrides.items() if value is not None}
     if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- decides which settings exist at all
-        try:
-            yield HubSettings(**given)  # type: ignore[arg-type]
-        except ValidationError as invalid:
-            missing = ", ".join(f"CLINIC_NET_{str(error['loc'][0]).upper()}" for error in invalid.errors())
-            raise _Unready(f"settings are missing or wrong: {missing}") from None
+        yield _read_settings(given)
         return
     folder = _data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA"))  # noqa: TID251 -- as above
     try:
@@ -75,7 +84,7 @@ def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[Hu
                 remembered = _remembered()
                 remembered.parent.mkdir(parents=True, exist_ok=True)
                 remembered.write_text(f"{folder.absolute()}\n", "utf-8")
-            yield HubSettings(**{**services.settings, **given})  # type: ignore[arg-type]
+            yield _read_settings({**services.settings, **given})
     except (DataFolderUnusable, EmbeddedUnavailable) as problem:
         raise _Unready(str(problem)) from problem
 

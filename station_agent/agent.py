@@ -2,21 +2,19 @@
 
 import asyncio
 import contextlib
-import fcntl
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
 from clinic_net.protocol.signalling.messages import CloseCode, Envelope
-from station_agent import __version__, clock
-from station_agent.errors import AlreadyRunning, NotEnrolled
+from station_agent import __version__, clock, lock
+from station_agent.errors import NotEnrolled
 from station_agent.link.signal import HubSignal
 from station_agent.link.state import Link, LinkState
 from station_agent.link.sync import TIMEOUT, Route, Syncing
@@ -48,7 +46,7 @@ class Agent:
         self.options = options
         self.link = Link()
         self._transport = transport
-        self._lock = _lock(options.directory)
+        self._lock = lock.hold(options.directory)
         self.database = Database(options.directory / FILE_NAME, clock.now())
         with self.database.transaction() as tx:
             self.enrolment = settings.enrolment(tx)
@@ -135,38 +133,6 @@ class Agent:
         await self.database.run(lambda tx: settings.put(tx, "link", state.value))
 
 
-def _lock(directory: Path) -> IO[bytes]:
-    """Hold the data directory, so that two agents never number operations in one database.
-
-    Raises:
-        AlreadyRunning: another agent holds it.
-        NotEnrolled: there is no such directory.
-    """
-    if not directory.is_dir():
-        raise NotEnrolled("there is no data here: run station-agent enrol first")
-    file = open(directory / "agent.lock", "ab")  # noqa: SIM115 held while the agent lives
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise AlreadyRunning("another station-agent works on this data directory") from None
-    file.truncate(0)
-    file.write(str(os.getpid()).encode())
-    file.flush()
-    return file
-
-
-def is_running(directory: Path) -> bool:
-    """Whether an agent works on this data directory now."""
-    try:
-        _lock(directory).close()
-    except AlreadyRunning:
-        return True
-    except NotEnrolled:
-        return False
-    return False
-
-
 def _is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
@@ -186,7 +152,7 @@ def status(directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise NotEnrolled("there is no data here: run station-agent enrol first") from None
     try:
-        return summary(tx, running=is_running(directory))
+        return summary(tx, running=lock.is_held(directory))
     finally:
         tx.close()
 

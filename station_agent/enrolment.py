@@ -9,7 +9,7 @@ import httpx
 from pydantic import ValidationError
 
 from clinic_net.protocol.sync import Enrol, Enrolled
-from station_agent import __version__, keys
+from station_agent import __version__, keys, lock
 from station_agent.errors import EnrolmentRefused, HubUnreachable
 from station_agent.store import Database, outbox, settings
 from station_agent.store.database import FILE_NAME
@@ -26,9 +26,11 @@ def enrol(
         EnrolmentRefused: by the hub (its code and words), or the address is no hub, or records of another station
             wait in this directory.
         HubUnreachable: no answer.
+        AlreadyRunning: the station's agent runs; it would go on with its old identity.
     """
     address = hub_address(hub)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = lock.hold(directory)
     database = Database(directory / FILE_NAME, now)
     try:
         key = keys.make(directory)
@@ -43,6 +45,7 @@ def enrol(
     finally:
         keys.forget_made(directory)
         database.close()
+        held.close()
     return enrolled
 
 
