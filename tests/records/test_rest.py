@@ -222,7 +222,7 @@ async def test_a_write_answers_as_preferred(
         ("GET", "Observation?value-quantity=1e99", {}, b"", 200),
         ("GET", "Observation?date=0001", {}, b"", 200),
         ("GET", "Observation?value-quantity=5|http://x|", {}, b"", 400),
-        ("GET", "Patient?_sort=gender", {}, b"", 400),
+        ("GET", "Patient?_sort=phone", {}, b"", 400),
         ("GET", "Patient?organization.nothing=x", {}, b"", 400),
     ],
 )
