@@ -602,7 +602,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_access_session_expires", "access_session", ["expires_at"], unique=False)
     op.create_index("ix_access_session_user", "access_session", ["user_id"], unique=False)
-    with op.get_bind().connection.cursor() as cursor:  # without parameters: per cent signs are the statements' own
+    # Without parameters: per cent signs are the statements' own.
+    with op.get_bind().connection.cursor() as cursor:
         for statement in STATEMENTS:
             cursor.execute(statement)
         cursor.execute(SchemaManager.get_schema())
