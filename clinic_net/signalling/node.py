@@ -345,4 +345,8 @@ async def _forgiving(errand: Awaitable[None]) -> None:
 
 
 def _watches_the_board(principal: Principal) -> bool:
-    return isinstance(principal, UserPrincipal) and principal.role in (Role.COORDINATOR, Role.DOCTOR, Role.OPERATOR)
+    return isinstance(principal, UserPrincipal) and principal.role in (
+        Role.COORDINATOR,
+        Role.DOCTOR,
+        Role.OPERATOR,
+    )

@@ -83,6 +83,10 @@ READERS = (*CLINICIANS, "client")
 WRITERS = ("doctor", "nurse", "client")
 PEOPLE = (*CLINICIANS, "operator", "auditor")
 NOT_VALID = {"resourceType": "Patient", "id": NOBODY, "gender": "yes"}
+TAGGED = {
+    "resourceType": "Parameters",
+    "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "urn:x", "code": "y"}]}}],
+}
 
 MATRIX: dict[str, Row] = {
     # what anybody may ask
@@ -133,6 +137,24 @@ MATRIX: dict[str, Row] = {
     "GET /fhir/{rtype}/{fid}/_history": _fhir(404, *READERS),
     "GET /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
+    "GET /fhir": _fhir(400, *PEOPLE, "client"),
+    "HEAD /fhir": _fhir(400, *PEOPLE, "client"),
+    "GET /fhir/": _fhir(400, *PEOPLE, "client"),
+    "HEAD /fhir/": _fhir(400, *PEOPLE, "client"),
+    "POST /fhir/_search": Row(_only(400, *PEOPLE, "client"), FHIR_FORM, form={}),
+    "GET /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
+    "HEAD /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
+    "HEAD /fhir/Patient/{fid}/$everything": _fhir(404, *READERS),
+    "GET /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
+    "HEAD /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
+    "GET /fhir/Observation/$lastn": _fhir(400, *CLINICIANS),
+    "HEAD /fhir/Observation/$lastn": _fhir(400, *CLINICIANS),
+    "POST /fhir/Patient/$match": _fhir(400, *READERS, json={"resourceType": "Parameters"}),
+    "GET /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS),
+    "HEAD /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS),
+    "POST /fhir/{rtype}/{fid}/$meta-add": _fhir(404, *WRITERS, json=TAGGED),
+    "POST /fhir/{rtype}/{fid}/$meta-delete": _fhir(404, *WRITERS, json=TAGGED),
+    "POST /fhir/{rtype}/{fid}/$validate": _fhir(404, *WRITERS, json=NOT_VALID),
     **{
         f"{method} /fhir/{{path}}": Row(_all(405), FHIR)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -29,7 +29,7 @@ PATIENCE = 60.0
 
 def _free_port() -> int:
     """Return a free port below the range from which other programs' connections are served."""
-    for port in range(21_000, 32_000):
+    for port in range(18_000, 22_000):
         with closing(socket.socket()) as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 try:
