@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from threading import Event
@@ -47,7 +48,8 @@ def _kill(server: ServerProcess) -> None:
     pids = server.all()
     assert pids
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # a child of the one before may be gone already
+            os.kill(pid, signal.SIGKILL)
 
 
 def _notes(services: EmbeddedServices) -> list[str]:
