@@ -22,6 +22,7 @@ demo: setup ## Run a hub and two stations with sample data
 	@$(RUN) tools.demo
 
 demo-check: setup ## Run the demo end to end without a person; one JSON line a step
+	@$(RUN) tools.chromium --install
 	@$(RUN) tools.demo_check
 
 test: setup ## Run every check and every test
@@ -47,6 +48,7 @@ translations: setup ## Bring the catalogues up to date with the code and compile
 	@$(RUN) tools.translations --update
 
 screenshots: setup ## Take pictures of the pages
+	@$(RUN) tools.chromium --install
 	@$(RUN) tools.screenshots
 
 clean: ## Remove everything that setup and the checks made
