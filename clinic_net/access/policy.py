@@ -153,3 +153,13 @@ def permits(
             for relation in relations
         )
     )
+
+
+def refuse_watchers(principal: Principal) -> None:
+    """Refuse whoever only watches to change anything.
+
+    Raises:
+        RoleNotAllowed: an operator sees the province's cases and referrals and changes none.
+    """
+    if isinstance(principal, UserPrincipal) and principal.role is Role.OPERATOR:
+        raise RoleNotAllowed

@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access import service as access
-from clinic_net.access.errors import RoleNotAllowed
-from clinic_net.access.policy import scope_of
+from clinic_net.access.policy import refuse_watchers, scope_of
 from clinic_net.access.principals import Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.consultations import rules, store
 from clinic_net.consultations.model import Consultation, ConsultationRing
@@ -110,8 +109,7 @@ async def actor_of(session: AsyncSession, principal: Principal) -> Reader:
     Raises:
         RoleNotAllowed: an operator watches and changes nothing.
     """
-    if isinstance(principal, UserPrincipal) and principal.role is Role.OPERATOR:
-        raise RoleNotAllowed
+    refuse_watchers(principal)
     return await reader_of(session, principal)
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.access.errors import RoleNotAllowed
+from clinic_net.access.policy import refuse_watchers
 from clinic_net.access.principals import Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.directory import service as directory
 from clinic_net.referrals import store
@@ -96,8 +96,7 @@ async def actor_of(session: AsyncSession, by: Principal) -> Reader:
     Raises:
         RoleNotAllowed: an operator watches and changes nothing.
     """
-    if isinstance(by, UserPrincipal) and by.role is Role.OPERATOR:
-        raise RoleNotAllowed
+    refuse_watchers(by)
     return await reader_of(session, by)
 
 
