@@ -76,6 +76,8 @@ def main() -> int:
         signal.signal(number, lambda *_: asked_to_stop.set())
     began = time.monotonic()
     try:
+        if network.recall(_READY) is None:
+            network.start_over()
         step("hub", network.start_hub)
         prepare(network)
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from tools.demo.programs import BIN, Program, run, wait_for
 
@@ -100,6 +101,11 @@ class DemoNetwork:
         path = self.folder / name
         path.touch(mode=0o600)
         path.write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
+
+    def start_over(self) -> None:
+        """Remove what a preparation that was interrupted left: this network's own folders, nothing else."""
+        for path in (self.hub_data, *(self.station_data(index) for index in range(len(self.agents)))):
+            rmtree(path, ignore_errors=True)
 
     def recall(self, name: str) -> dict[str, object] | None:
         path = self.folder / name
