@@ -38,6 +38,7 @@ from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.logging import where
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.records.cors import FhirCors
+from clinic_net.records.express_routes import routes as express_routes
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
@@ -77,6 +78,7 @@ def create_app(
     app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
+    app.router.routes.extend(express_routes)  # first: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)
     app.include_router(fleet_routes)

@@ -60,14 +60,16 @@ class Order:
         return self.draft.rtype, self.draft.fid
 
 
-def draft(text: bytes, *, rtype: str, fid: str | None, now: datetime) -> Draft:
+def draft(text: bytes, *, rtype: str, fid: str | None, now: datetime, named: bool = True) -> Draft:
     """Return the draft of a text that is to be stored as ``rtype/fid``; ``fid`` None makes an id.
+
+    ``named`` False: the id was made here for the caller, and an id in the text does not count.
 
     Raises:
         MalformedJson, ResourceTooLarge, MalformedRequest, InvalidResource: see ``read_resource``.
     """
-    resource = read_resource(text, rtype=rtype, fid=fid)
-    return Draft(text, resource, rtype, fid or str(new_id(now)), chosen=fid is not None)
+    resource = read_resource(text, rtype=rtype, fid=fid if named else None)
+    return Draft(text, resource, rtype, fid or str(new_id(now)), chosen=named and fid is not None)
 
 
 def read_resource(text: bytes, *, rtype: str, fid: str | None) -> dict[str, Any]:

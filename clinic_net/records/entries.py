@@ -50,12 +50,6 @@ class Entry:
             return self.if_none_exist
         return self.query if self.method in ("PUT", "PATCH", "DELETE") and self.fid is None else None
 
-    @property
-    def order(self) -> tuple[int, bool, int]:
-        """Where it stands in a transaction: deletes first, patients before what is about them, reads last."""
-        number = rules.BUNDLE_ORDER[self.method]
-        return min(number, 1) if number < 3 else 3, self.rtype != "Patient", number
-
 
 def pairs_of(query: str) -> Pairs:
     """Return the names and values of a query.

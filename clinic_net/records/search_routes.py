@@ -18,12 +18,6 @@ router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(
 _READ = ["GET", "HEAD"]
 
 
-@router.api_route("/{rtype:type_name}", methods=_READ)
-async def search(rtype: str, exchange: Exchanging) -> Response:
-    """Search a type."""
-    return await _search(exchange, rtype, exchange.request.query_params.multi_items())
-
-
 @router.post("/{rtype:type_name}/_search")
 async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
     """Search a type, with parameters that stay out of the address."""
@@ -59,7 +53,7 @@ async def _search(
         asked.links.append(in_compartment(rtype, compartment))
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
     inside = "" if compartment is None else f"Patient/{compartment}/"
-    return _page(exchange, found, asked, f"{exchange.base}/{inside}{rtype}?")
+    return page(exchange, found, asked, f"{inside}{rtype}")
 
 
 async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
@@ -68,10 +62,12 @@ async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
     lenient = exchange.preference("handling") == "lenient"
     asked = parse_types(rest, lenient=lenient, base_url=exchange.base)
     found = await find_types(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    return _page(exchange, found, asked[0], f"{exchange.base}?")
+    return page(exchange, found, asked[0], "")
 
 
-def _page(exchange: Exchange, found: Found, asked: Search, address: str) -> Response:
+def page(exchange: Exchange, found: Found, asked: Search, path: str) -> Response:
+    """Return a page of a search at ``path``, with the links to itself and to the next one."""
+    address = f"{exchange.base}/{path}?" if path else f"{exchange.base}?"
     links = [("self", address + urlencode(asked.applied))]
     if found.next is not None:
         links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))

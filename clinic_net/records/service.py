@@ -5,7 +5,7 @@ from clinic_net.records.conditional import Writer, delete_where, patch, patch_wh
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.shapes import News, Stored, instant
-from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
+from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless_found, tell
 
 __all__ = [
     "TOPIC",
@@ -22,6 +22,7 @@ __all__ = [
     "patch",
     "patch_where",
     "put",
+    "put_order",
     "put_unless_found",
     "read",
     "run_bundle",

@@ -104,6 +104,15 @@ async def lock(
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
+async def find_each(
+    s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
+) -> dict[tuple[str, str], Head]:
+    """Return the heads of these (type, id), deleted or not, that are within the scope."""
+    statement = select(*HEAD).where(_identified(identities), visible(scope, now))
+    rows = (await (await s.connection()).execute(statement)).all()
+    return {(head.rtype, head.fid): head for head in map(head_of, rows)}
+
+
 async def find_many(
     s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime, limit: int
 ) -> list[Head]:

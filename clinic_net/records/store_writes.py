@@ -80,7 +80,7 @@ def _rows(kind: str) -> str:
 def _gone(kind: str) -> str:
     """The index rows of one table that the new version no longer has."""
     same = " and ".join(
-        f'n.{name} = d.{name}{" collate pg_catalog." + chr(34) + "C" + chr(34) if type_ == "text" else ""}'
+        f"n.{name} = d.{name}{' collate pg_catalog.' + chr(34) + 'C' + chr(34) if type_ == 'text' else ''}"
         for name, type_ in _TABLES[kind].items()
     )
     return f"""
@@ -173,7 +173,9 @@ def _index_columns(changes: Sequence[Change]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind, columns in _TABLES.items():
         rows = [
-            (number, *row) for number, change in enumerate(changes) for row in getattr(change.rows, f"{kind}s")
+            (number, *row)
+            for number, change in enumerate(changes)
+            for row in getattr(change.rows, f"{kind}s")
         ]
         values: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
         for (name, type_), column in zip({"no": "int", **columns}.items(), values, strict=True):

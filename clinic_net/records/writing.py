@@ -79,6 +79,11 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
         create_only=create_only,
         with_patient=with_patient,
     )
+    return await put_order(s, order, now=now, news=news)
+
+
+async def put_order(s: AsyncSession, order: Order, *, now: datetime, news: News | None = None) -> Stored:
+    """Store a draft; see ``put``."""
     (stored,) = await put_many(s, [order], now=now)
     if isinstance(stored, Refusal):
         raise stored
