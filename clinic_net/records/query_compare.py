@@ -28,12 +28,16 @@ def prefix(column: Any, text: str) -> Condition:
 
 
 def begins_or_holds(folded: str, modifier: str) -> Condition:
-    """A text begins so (found in the index), or with ``contains`` holds it anywhere (looked at row by row)."""
+    """A text begins so (found in the index), is equal, or ends so or holds it anywhere (looked at row by row)."""
     text = clipped(folded)
     if not text:
         return false()
     if modifier == "contains":
         return func.strpos(col(StringRow.folded), text) > 0
+    if modifier == "ends":
+        return func.right(col(StringRow.folded), len(text)) == text
+    if modifier == "equals":
+        return col(StringRow.folded) == text
     return prefix(col(StringRow.folded), text)
 
 
@@ -60,6 +64,7 @@ def date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
         "sa": lambda: lo >= b,
         "eb": lambda: hi <= a,
         "ap": lambda: and_(lo < near[1], hi > near[0]),
+        "po": lambda: and_(lo < b, hi > a),
     }
     return conditions[value.prefix]()
 
@@ -82,6 +87,7 @@ def updated(value: DateCriterion, at: Any, now: datetime) -> Condition:
         "sa": lambda: at >= b,
         "eb": lambda: at < a,
         "ap": lambda: and_(at >= near[0], at < near[1]),
+        "po": lambda: and_(at >= a, at < b),
     }
     return conditions[value.prefix]()
 

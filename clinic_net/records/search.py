@@ -24,6 +24,7 @@ from clinic_net.records.errors import InvalidCursor
 from clinic_net.records.keys import Keys
 from clinic_net.records.search_includes import Reach, included_with
 from clinic_net.records.search_plan import Plan, Slice
+from clinic_net.records.search_terminology import Terminology, with_codes
 from clinic_net.records.store import Head, head_of
 
 COUNTED = 10_000
@@ -108,6 +109,8 @@ async def run(
     """
     if search.reaches and (allows is None or not all(map(allows, search.reaches))):
         raise unsupported("_has", "a search through these other resource types is not open to this caller")
+    may_read = allows is None or (allows("ValueSet") and allows("CodeSystem"))
+    search = await with_codes(search, Terminology(s, keys, scope, now, may_read))
     running = _Run(search, keys, scope=scope, now=now)
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0
@@ -146,7 +149,8 @@ async def run_types(
     Raises:
         InvalidCursor: ``cursor`` is not one of this search and scope.
     """
-    runs = [_Run(search, keys, scope=scope, now=now) for search in searches]
+    terminology = Terminology(s, keys, scope, now)
+    runs = [_Run(await with_codes(search, terminology), keys, scope=scope, now=now) for search in searches]
     first = runs[0]
     limit = DEFAULT_COUNT if first.search.count is None else first.search.count
     counts_only = first.search.summary == "count" or limit == 0

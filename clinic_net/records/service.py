@@ -2,6 +2,7 @@
 
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
+from clinic_net.records.derived import derive
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.shapes import News, Stored, instant
@@ -16,6 +17,7 @@ __all__ = [
     "Writer",
     "delete",
     "delete_where",
+    "derive",
     "everything",
     "history",
     "instant",
