@@ -38,7 +38,13 @@ class Draft:
 
     def stamped(self, version: int, at: datetime) -> bytes:
         """Return the text as version ``version``, made at ``at``, is stored."""
-        return stamp(self.text, id=self.fid, version_id=str(version), last_updated=instant(at))
+        return stamp(
+            self.text,
+            id=self.fid,
+            version_id=str(version),
+            last_updated=instant(at),
+            resource=self.resource,
+        )
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, answered, exchange_of, fhir_json, not_changed, resource, written
 from clinic_net.records.lanes import lanes_of
 from clinic_net.records.search_routes import page
-from clinic_net.records.searching import Searching, find, leads_straight
+from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import Stored
 
 Handler = Callable[[Exchange], Awaitable[Response]]
@@ -85,10 +85,13 @@ async def search(exchange: Exchange) -> Response:
     rtype, _ = exchange.named
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, exchange.pairs)
-    if exchange.session is not None:
+    travelling = None
+    if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
+        travelling = lanes_of(exchange.hub).looking(exchange.caller, asked, cursor)
+    if travelling is not None:
+        found = await lanes_of(exchange.hub).search(travelling)
+    elif exchange.session is not None:
         found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    elif isinstance(exchange.caller, ClientPrincipal) and leads_straight(asked):
-        found = await lanes_of(exchange.hub).search(exchange.caller, asked, cursor)
     else:
         async with _alone(exchange.request, exchange.hub) as alone:
             found = await find(alone.s, asked, Searching(alone.caller, alone.now), cursor=cursor)

@@ -53,7 +53,11 @@ def _widened(value: DateCriterion, now: datetime) -> tuple[int, int]:
 def date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
     """Compare half-open ranges (FHIR R4 search §3.1.1.4.6, date)."""
     a, b = value.lo, value.hi
-    near = _widened(value, now)
+
+    def near() -> Condition:
+        first, last = _widened(value, now)
+        return and_(lo < last, hi > first)
+
     conditions: dict[str, Callable[[], Condition]] = {
         "eq": lambda: and_(lo >= a, hi <= b),
         "ne": lambda: or_(lo < a, hi > b),
@@ -63,7 +67,7 @@ def date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
         "le": lambda: or_(hi <= b, lo < a),
         "sa": lambda: lo >= b,
         "eb": lambda: hi <= a,
-        "ap": lambda: and_(lo < near[1], hi > near[0]),
+        "ap": near,
         "po": lambda: and_(lo < b, hi > a),
     }
     return conditions[value.prefix]()

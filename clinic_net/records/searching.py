@@ -44,20 +44,6 @@ async def find(s: AsyncSession, asked: Search, by: Searching, *, cursor: str | N
     return await _shown(s, page, asked.resource_type, by)
 
 
-def leads_straight(asked: Search) -> bool:
-    """Whether one index leads to the page of a search, so that it takes no longer than others of its kind.
-
-    Such a search needs nobody to watch its time and may share a transaction.
-    """
-    exact = ("", "exact", "identifier", "of-type")
-    driven = any(
-        clause.type in ("reference", "token") and clause.modifier in exact and len(clause.values) == 1
-        for clause in asked.clauses
-    )
-    more = asked.sort or asked.links or asked.includes or asked.revincludes
-    return driven and not more and asked.total is None and asked.summary is None and asked.count != 0
-
-
 async def find_types(
     s: AsyncSession, asked: Sequence[Search], by: Searching, *, cursor: str | None = None
 ) -> Found:
