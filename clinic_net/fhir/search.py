@@ -146,7 +146,9 @@ def parse(
 
 MAX_TYPES = 12
 """Types that one search over several may name: each is a search of its own."""
-_OF_ALL = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"})
+OF_ALL = ("_content", "_id", "_lastUpdated", "_profile", "_security", "_source", "_tag", "_text")
+"""Parameters that all types have (``_text``: all that can have a narrative)."""
+_OF_ALL = frozenset(OF_ALL)
 _RESULTS_OF_ALL = frozenset({"_count", "_total", "_summary", "_sort", "_format", "_pretty"})
 
 
@@ -177,6 +179,19 @@ def parse_types(
         search.applied.append(("_type", named[0]))
         search.ignored += [name for name, value in rest if (name, value) not in kept]
     return found
+
+
+def parse_everywhere(
+    params: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str | None = None
+) -> Search:
+    """Return the search over all types, by parameters that all types have. Its type is "Resource".
+
+    Raises what ``parse_types`` does.
+    """
+    (search,) = parse_types([*params, ("_type", "Basic")], lenient=lenient, base_url=base_url)
+    search.resource_type = "Resource"
+    search.applied.remove(("_type", "Basic"))
+    return search
 
 
 def _strict(refusal: UnknownSearchParameter | DroppableError) -> Exception:
