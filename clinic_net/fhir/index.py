@@ -148,19 +148,24 @@ _PLAIN = {
 
 
 @cache
-def sort_paths(resource_type: str, code: str) -> tuple[tuple[str, ...], ...]:
-    """Return the members that lead to the text to sort a token, reference or uri parameter by; () where none do."""
+def sort_paths(resource_type: str, code: str) -> tuple[str, ...]:
+    """Return the JSON paths that lead to the text to sort a token, reference or uri parameter by; () where none do."""
     routes = [
         extractor.route
         for extractors in _plan(resource_type).by_member.values()
         for extractor in extractors
         if extractor.parameter == code
     ]
-    if any(route.exists or any(keep is not None for _, keep in route.steps) for route in routes):
+    if any(route.exists for route in routes):
         return ()
-    return tuple(
-        (*(member for member, _ in route.steps), *_PLAIN.get(route.data_type, ())) for route in routes
-    )
+    return tuple(_json_path(route) for route in routes)
+
+
+def _json_path(route: Route) -> str:
+    found = "$"
+    for member, keep in route.steps:
+        found += f'."{member}"' + ("" if keep is None else keep.jsonpath)
+    return found + "".join(f'."{member}"' for member in _PLAIN.get(route.data_type, ()))
 
 
 def uncompiled(resource_type: str) -> Mapping[str, str]:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .criteria import ID, TokenCriterion, unescape
-from .definitions import elements, resource_types, search_parameters
+from .definitions import SearchParameter, elements, resource_types, search_parameters
 from .errors import (
     TooManySearchTerms,
     UnknownResourceType,
     UnknownSearchParameter,
     places,
 )
+from .index import uncompiled
 from .search_filter import read_filter_term
 from .search_terms import (
     AnyOf,
@@ -265,9 +266,13 @@ def _sort(search: Search, value: str) -> None:
         raise invalid("_sort", f"must be one list of at most {MAX_SORTS} parameters")
     for key in keys:
         parameter = search_parameters(search.resource_type).get(key.removeprefix("-"))
-        if parameter is None or parameter.type in ("composite", "special"):
+        if parameter is None or not _has_order(search.resource_type, parameter):
             raise invalid("_sort", "must name search parameters that have an order")
         search.sort.append(Sort(parameter.code, parameter.type, key.startswith("-")))
+
+
+def _has_order(resource_type: str, parameter: SearchParameter) -> bool:
+    return parameter.type not in ("composite", "special") and parameter.code not in uncompiled(resource_type)
 
 
 def _total(search: Search, value: str) -> None:

@@ -290,9 +290,9 @@ class Query:
             raise UnsupportedSearch(f"_sort: {place.message}", places=[place])
         content = sql_cast(func.convert_from(col(self._resource.body), "UTF8"), JSONB)
         found = [
-            func.jsonb_path_query_first(
-                content, sql_cast("$" + "".join(f'."{member}"' for member in path), JSONPATH)
-            ).op("#>>", return_type=Text())(sql_cast(literal("{}"), ARRAY(Text)))
+            func.jsonb_path_query_first(content, sql_cast(path, JSONPATH)).op("#>>", return_type=Text())(
+                sql_cast(literal("{}"), ARRAY(Text))
+            )
             for path in paths
         ]
         ordered: ColumnElement[Any] = func.coalesce(*found, "" if sort.descending else AFTER_ALL)
