@@ -47,6 +47,7 @@ _MODIFIERS = {
     "string": frozenset({"exact", "contains", "missing"}),
     "reference": frozenset({"identifier", "missing", "above", "below"}),
     "uri": frozenset({"above", "below", "missing"}),
+    "composite": frozenset(),
 }
 _READERS: Mapping[str, Callable[[Asked, str], Criterion]] = {
     "identifier": read_token,

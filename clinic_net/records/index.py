@@ -93,8 +93,15 @@ def _found(rtype: str, values: IndexValues, keys: Keys) -> _Found:
     found.numbers.update(_number_rows(rtype, values, keys))
     _modified(found, rtype, values, keys)
     _composites(found, rtype, values, keys)
-    found.tokens.update(keys.present(rtype, name) for name in values.names() - _COLUMNS)
+    found.tokens.update(keys.present(rtype, name) for name in _unranged(values) - _COLUMNS)
     return found
+
+
+def _unranged(values: IndexValues) -> frozenset[str]:
+    """Return the parameters whose presence a hash must tell; of the others a row with their number tells it."""
+    hashed = (values.tokens, values.references, values.identifiers, values.uris, values.positions)
+    texts = (name for name, found in values.strings.items() if any(not text.folded for text in found))
+    return frozenset(name for part in (*hashed, texts) for name in part)
 
 
 def _modified(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> None:

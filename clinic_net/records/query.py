@@ -159,6 +159,9 @@ class Query:
             there = self._worded(_words_of(clause).is_not(None))
             return ~there if clause.missing else there
         present = self._has_token([self._keys.present(self._rtype, clause.parameter)])
+        table = RANGED.get(clause.type)
+        if table is not None:
+            present = or_(present, self._has(table, parameter_id(self._rtype, clause.parameter), true()))
         return ~present if clause.missing else present
 
     def _ranged(self, clause: Clause, value: Criterion) -> Condition:
@@ -329,3 +332,11 @@ def _pair_unit(pairs: Pairs, code: tuple[str, ...], way: QuantityCriterion) -> C
 
 
 _Row = type[DateRow] | type[StringRow] | type[NumberRow]
+
+RANGED: dict[str, _Row] = {
+    "date": DateRow,
+    "string": StringRow,
+    "number": NumberRow,
+    "quantity": NumberRow,
+}
+"""The index table of a search type whose values have an order."""

@@ -24,8 +24,8 @@ from clinic_net.fhir import Search
 from clinic_net.fhir.search import Clause, Sort
 from clinic_net.records import store
 from clinic_net.records.keys import Keys, parameter_id
-from clinic_net.records.model import DateRow, NumberRow, Resource, StringRow, TokenRow
-from clinic_net.records.query import Query
+from clinic_net.records.model import Resource, TokenRow
+from clinic_net.records.query import RANGED, Query
 from clinic_net.records.query_compare import beyond
 from clinic_net.records.query_setting import Setting
 from clinic_net.records.store import visible
@@ -37,7 +37,6 @@ LINKED_WINDOW = 1_000
 
 Orders = list[tuple[ColumnElement[Any], bool]]
 _NEWEST_FIRST: tuple[Any, bool] = (col(Resource.rid), True)
-_ROWS: dict[str, Any] = {"date": DateRow, "string": StringRow, "number": NumberRow, "quantity": NumberRow}
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class Plan:
             partial = self._scope.tenants is not None or bool(self.search.links)
             return self._newest(part) if partial else None
         sort = self.search.sort[0] if len(self.search.sort) == 1 else None
-        return self._in_order_of(sort, part) if sort is not None and sort.type in _ROWS else None
+        return self._in_order_of(sort, part) if sort is not None and sort.type in RANGED else None
 
     def _newest(self, part: Slice) -> Select[Any]:
         if self._driver is None:
@@ -157,7 +156,7 @@ class Plan:
         return statement.order_by(col(Resource.rid).desc()).limit(part.limit)
 
     def _in_order_of(self, sort: Sort, part: Slice) -> Select[Any] | None:
-        table = _ROWS[sort.type]
+        table: Any = RANGED[sort.type]
         if sort.parameter == "_lastUpdated":
             return None
         row = aliased(table)
