@@ -25,6 +25,7 @@ from clinic_net.fhir import (
 )
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Place, Refusal
+from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import rules, store
 from clinic_net.records.conditional import Writer, patch
@@ -196,7 +197,8 @@ class _Run:
         answers: dict[int, Answer] = {}
         orders: list[Order] = []
         ordered: list[Entry] = []
-        for entry in entries:
+        for done, entry in enumerate(entries):
+            await breathe(done)
             found = self._found.get(entry.position)
             if found is not None:
                 answers[entry.position] = self._written(found)

@@ -5,7 +5,7 @@ client's plain requests share transactions with others (``lanes``); any other ha
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,6 +45,7 @@ def _route(
     handler: Handler,
     *,
     shares: Callable[[Request], bool] = lambda request: True,
+    takes_turns: bool = False,
 ) -> Route:
     """Return the route of a handler; a client's requests that ``shares`` allows come without a transaction."""
 
@@ -54,8 +55,10 @@ def _route(
         client = claimed_by_token(request, hub) if shares(request) else None
         if client is not None:
             return await handler(exchange_of(request, hub, None, client, hub.now()))
-        async with _alone(request, hub) as exchange:
-            return await handler(exchange)
+        async with AsyncExitStack() as stack:
+            if takes_turns:
+                await stack.enter_async_context(lanes_of(hub).bundles.turn())
+            return await handler(await stack.enter_async_context(_alone(request, hub)))
 
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route  # for the log, which must not hold the path
@@ -164,7 +167,7 @@ routes = [
         shares=lambda request: "if-none-exist" not in request.headers,
     ),
     _route("/fhir/{rtype:type_name}/{fid:identity}", ["PUT"], update),
-    _route("/fhir", ["POST"], bundle, shares=lambda request: False),
-    _route("/fhir/", ["POST"], bundle, shares=lambda request: False),
+    _route("/fhir", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
+    _route("/fhir/", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
 ]
 """To be put before every other route of ``/fhir``."""

@@ -19,6 +19,7 @@ from clinic_net.access.principals import ClientPrincipal, Principal
 from clinic_net.fhir import Search
 from clinic_net.kernel.convoy import Convoy
 from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.gate import Gate
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import store
 from clinic_net.records.drafts import Order
@@ -68,6 +69,11 @@ class Lanes:
         self._reads: Convoy[Reading, Stored] = Convoy(self._read)
         self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32)
         self._writes: Convoy[Writing, Stored] = Convoy(self._write)
+        # Reads, searches and writes travel on two connections each at most; bundles never take the rest.
+        self.bundles = Gate(
+            at_once=max(1, hub.settings.database_pool // 3), patience=hub.settings.database_wait
+        )
+        """Transactions and batches take turns here."""
 
     async def read(self, caller: ClientPrincipal, rtype: str, fid: str) -> Stored:
         """Return the current version of a resource. See ``reading.read``."""

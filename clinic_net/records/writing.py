@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Place, Refusal
+from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.jobs import announce
 from clinic_net.records import rules, store, store_writes
 from clinic_net.records import search as pages
@@ -161,7 +162,8 @@ class _Putting:
             step.answer = _refused(step.order, step.head)
         for scope, mine in _by_scope([step for step in steps if step.answer is None]).items():
             await self._find_patients(mine, scope)
-            for step in mine:
+            for done, step in enumerate(mine):
+                await breathe(done)
                 try:
                     await self._plan(step)
                 except Refusal as refusal:
