@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from clinic_net.fhir import parse
+from clinic_net.kernel.errors import Place
 from clinic_net.records import rules, service
 from clinic_net.records.entries import pairs_of
 from clinic_net.records.errors import MalformedRequest
@@ -53,7 +54,8 @@ async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
     exchange.demand(rtype, "u")
     text = await exchange.body()
     if not rules.ID.fullmatch(fid) or parse(text).get("id") != fid:
-        raise MalformedRequest("the resource's id must be the id of the address")
+        place = Place(f"{rtype}.id", "wrong-id", "not the id of the address")
+        raise MalformedRequest("the resource's id must be the id of the address", places=[place])
     stored = await service.put(
         exchange.s,
         text,

@@ -112,7 +112,7 @@ def read_resource(text: bytes, *, rtype: str, fid: str | None) -> dict[str, Any]
     """
     resource = parse(text)
     if resource.get("resourceType") != rtype:
-        place = Place("resourceType", "wrong-type", "not the type of the address")
+        place = Place(rtype, "wrong-type", "not the type of the address")
         raise MalformedRequest("the resource is not of the type of the address", places=[place])
     if fid is not None:
         if not rules.ID.fullmatch(fid):
