@@ -98,6 +98,8 @@ def _add(table: Table, element: ElementDefinition, found: dict[str, Table], simp
         table.slots[member] = slot
         if data_type in primitives():
             _make_primitive(slot, data_type, element)
+            if _is_attribute(table, element):
+                continue
             table.slots[f"_{member}"] = Slot(
                 label, element.many, companion=member, table=found["Element"], choice=slot.choice
             )
@@ -110,6 +112,13 @@ def _add(table: Table, element: ElementDefinition, found: dict[str, Table], simp
             if data_type == "CodeableConcept" and element.binding:
                 slot.concepts = {s: frozenset(codes) for s, codes in value_set(element.binding).items()}
     return members
+
+
+def _is_attribute(table: Table, element: ElementDefinition) -> bool:
+    """Whether it is an attribute in XML, which has neither an id nor extensions of its own."""
+    if element.name == "id":
+        return table.name not in resource_types()
+    return (table.name, element.name) == ("Extension", "url")
 
 
 def _make_primitive(slot: Slot, data_type: str, element: ElementDefinition) -> None:

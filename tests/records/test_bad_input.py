@@ -12,13 +12,19 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import func
-from sqlmodel import select
 
 from clinic_net.access.principals import Role
 from clinic_net.kernel.hub import Hub
-from clinic_net.records.model import Version
-from tests.records.support import OTHER_SITE, OTHER_STATION, Records, observation, patient, person, text
+from tests.records.support import (
+    OTHER_SITE,
+    OTHER_STATION,
+    Records,
+    observation,
+    patient,
+    person,
+    text,
+    versions,
+)
 
 pytestmark = pytest.mark.usefixtures("hospitals")
 
@@ -33,11 +39,6 @@ NAMED = (PATIENT % '"name":[{"text":"@"}]').encode()
 ROOT = '<Patient xmlns="http://hl7.org/fhir">%s</Patient>'
 DIV = ROOT % '<text><status value="generated"/><div xmlns="http://www.w3.org/1999/xhtml">%s</div></text>'
 GENDER = '<Patient xmlns="http://hl7.org/fhir"><gender value="%s"/></Patient>'
-
-
-async def versions(hub: Hub) -> int:
-    async with hub.sessions() as s, s.begin():
-        return (await s.exec(select(func.count()).select_from(Version))).one()
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """What a client sent is what it gets back: HL7's published examples through HTTP, by every way out, in both formats."""
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from uuid import uuid4
@@ -9,15 +8,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.fhir.exactness import canonical_xml, exactly
+from tests.fhir.exactness import apart_from_id_and_meta, canonical_xml, exactly
 from tests.fhir.examples import DEFINITIONS, INVALID, Example, examples
 
 XML = {"Content-Type": "application/fhir+xml", "Accept": "application/fhir+xml"}
 OF_EACH_DEFINITION = 12
 IN_XML_OF_EACH_TYPE = 1
-
-_scanner = json.JSONDecoder()
-_BETWEEN = re.compile(r"[ \r\n\t,:]*")
 
 
 def chosen() -> list[Example]:
@@ -35,33 +31,6 @@ def chosen() -> list[Example]:
 
 def identity(example: Example) -> str:
     return str(json.loads(example.text)["id"])
-
-
-def _members(text: str) -> Iterator[tuple[str, int, int, int]]:
-    """Yield of every member of the object: name, where its name begins, where its value begins and ends."""
-    at = text.index("{") + 1
-    while text[begin := _between(text, at)] != "}":
-        name, at = _scanner.raw_decode(text, begin)
-        value = _between(text, at)
-        _, at = _scanner.raw_decode(text, value)
-        yield name, begin, value, at
-
-
-def _between(text: str, at: int) -> int:
-    found = _BETWEEN.match(text, at)
-    assert found is not None
-    return found.end()
-
-
-def apart_from_id_and_meta(text: bytes, *, sent: bytes) -> str:
-    """Return the text without the values of id and meta, and without a meta that was not in what was sent."""
-    content = text.decode()
-    had = {name for name, *_ in _members(sent.decode())}
-    for name, begin, value, end in reversed(list(_members(content))):
-        if name in ("id", "meta"):
-            start = value if name in had else content.rindex(",", 0, begin)
-            content = content[:start] + content[end:]
-    return content
 
 
 def batches(found: Sequence[Example], most: int = 3_000_000) -> Iterator[list[Example]]:
