@@ -10,7 +10,7 @@ The compiled file has one line per type and per search parameter list. An elemen
     "Reference(Patient,Group)|CodeableConcept 0..* s @condition-clinical"
 
 that is: types (a path with a dot is a backbone element), cardinality, flags (``s`` summary, ``m`` modifier, ``-`` none)
-and the required binding when its codes can be listed.
+and the required binding when its codes can be listed. ``Quantity(SimpleQuantity)`` is a Quantity without a comparator.
 """
 
 import json
@@ -28,7 +28,7 @@ CORE = "http://hl7.org/fhir/StructureDefinition/"
 VALUE_SET = "http://hl7.org/fhir/ValueSet/"
 FHIR_TYPE = CORE + "structuredefinition-fhir-type"
 REGEX = CORE + "regex"
-LISTS = frozenset({"element", "extension", "targetProfile", "include", "concept"})
+LISTS = frozenset({"element", "extension", "profile", "targetProfile", "include", "concept"})
 """Repeating elements that are read here; ``type`` repeats inside an element only."""
 IGNORED = frozenset({"text", "differential", "mapping", "designation", "constraint"})
 ANY_TARGET = 100
@@ -117,6 +117,8 @@ def _type_code(element: Json, code: Json) -> str:
                 name = extension.get("valueUrl") or extension["valueUri"]
     if element["path"].count(".") == 1 and element["base"]["path"] == "Resource.id":
         return "id"  # the published definition says string; the data type of a logical id is id
+    if any(profile.endswith("/SimpleQuantity") for profile in code.get("profile", ())):
+        return f"{name}(SimpleQuantity)"
     if name == "Reference":
         targets = [profile.removeprefix(CORE) for profile in code.get("targetProfile", ())]
         if targets and "Resource" not in targets and len(targets) < ANY_TARGET:

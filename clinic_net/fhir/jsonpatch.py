@@ -155,7 +155,8 @@ class _Run:
         if not path:
             raise operation.refused("the whole resource cannot be removed")
         holder = self._get(operation, path[:-1])
-        return holder.pop(_key(operation, holder, path[-1]))
+        key = _key(operation, holder, path[-1])
+        return holder.pop(key)
 
 
 def _key(operation: _Operation, holder: Any, token: str) -> Any:

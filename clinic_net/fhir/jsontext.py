@@ -66,7 +66,9 @@ def _decimal(text: str) -> Decimal:
 
 
 def _integer(text: str) -> int | Decimal:
-    return int(text) if len(text) <= 18 else _decimal(text)
+    if len(text) <= 18 and text != "-0":  # an int has no sign at 0; FHIR's integer has no -0
+        return int(text)
+    return _decimal(text)
 
 
 def _constant(_text: str) -> NoReturn:

@@ -11,11 +11,13 @@ from decimal import Decimal
 from typing import Any
 
 from .definitions import primitives
+from .narrative import problem
 
 MAX_STRING = 1024 * 1024
 """FHIR R4: strings shall not exceed 1,048,576 characters."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What neither a FHIR string nor XML may hold."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*+={0,2}\s*", re.ASCII)
 _MAX_INTEGER = 2**31 - 1
 
@@ -28,9 +30,8 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 _DATE, _DATETIME, _INSTANT = _pattern("date"), _pattern("dateTime"), _pattern("instant")
 _TIME, _OID, _UUID, _ID = _pattern("time"), _pattern("oid"), _pattern("uuid"), _pattern("id")
-_URI = re.compile(r"\S+")
-_CODE = re.compile(r"[^\s]+(?:\s[^\s]+)*+")
-_MARKUP = re.compile(r"<div[\s>].*</div>", re.DOTALL)
+_URI = re.compile("[^\\s\x00-\x1f\x7f\ufffe\uffff]+")
+_CODE = re.compile("[^\\s\x00-\x1f\x7f\ufffe\uffff]+(?: [^\\s\x00-\x1f\x7f\ufffe\uffff]+)*+")
 
 
 def _is_string(value: Any) -> bool:
@@ -85,6 +86,10 @@ def _is_base64(value: Any) -> bool:
     return len("".join(value.split())) % 4 == 0
 
 
+def _is_narrative(value: Any) -> bool:
+    return type(value) is str and problem(value) is None
+
+
 TESTS: dict[str, Test] = {
     "base64Binary": _is_base64,
     "boolean": _is_boolean,
@@ -105,7 +110,7 @@ TESTS: dict[str, Test] = {
     "uri": _matches(_URI),
     "url": _matches(_URI),
     "uuid": _matches(_UUID),
-    "xhtml": _matches(_MARKUP),
+    "xhtml": _is_narrative,
 }
 """By data type: is this JSON value one of its values? Decimals are ``Decimal`` or ``int``, never ``float``."""
 
@@ -123,4 +128,7 @@ def explain(name: str, value: Any) -> tuple[str, str]:
     words, types = _JSON_TYPES.get(name, ("a string", (str,)))
     if type(value) not in types:
         return "structure", f"must be {words} in JSON ({name})"
+    if name == "xhtml":
+        words = problem(value) or ""
+        return "invariant" if words.startswith("txt-") else "value", words
     return "value", f"is not a valid {name}"

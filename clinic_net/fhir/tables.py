@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .definitions import ElementDefinition, elements, primitives, resource_types, type_names, value_set
+from .definitions import ElementDefinition, base, elements, primitives, resource_types, type_names, value_set
+from .invariants import INVARIANTS, Rule
+from .invariants_resources import RESOURCE_INVARIANTS
 from .primitives import TESTS, Test
 
 
@@ -38,6 +40,7 @@ class Table:
     name: str
     slots: dict[str, Slot] = field(default_factory=dict)
     required: tuple[tuple[str, frozenset[str]], ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 def capitalised(name: str) -> str:
@@ -62,11 +65,12 @@ def _is_code(codes: frozenset[str]) -> Test:
 @cache
 def tables() -> Mapping[str, Table]:
     """Return the table of every complex type, backbone element and resource type."""
-    found = {name: Table(name) for name in type_names()}
+    found = {name: Table(name, rules=_rules(name)) for name in type_names()}
+    simple = Table("Quantity", found["Quantity"].slots, rules=_rules("Quantity") + _rules("SimpleQuantity"))
     for name, table in found.items():
         required = []
         for element in elements(name).values():
-            members = _add(table, element, found)
+            members = _add(table, element, found, simple)
             if element.minimum:
                 label = element.name.removesuffix("[x]")
                 required.append((label, frozenset(members) | {f"_{member}" for member in members}))
@@ -76,7 +80,13 @@ def tables() -> Mapping[str, Table]:
     return found
 
 
-def _add(table: Table, element: ElementDefinition, found: dict[str, Table]) -> list[str]:
+def _rules(name: str) -> tuple[Rule, ...]:
+    """Return the constraints of a type and of those that it is derived from."""
+    derived = _rules(base(name)) if name in type_names() and base(name) else ()
+    return derived + INVARIANTS.get(name, ()) + RESOURCE_INVARIANTS.get(name, ())
+
+
+def _add(table: Table, element: ElementDefinition, found: dict[str, Table], simple: Table) -> list[str]:
     choice = element.name.endswith("[x]")
     stem = element.name.removesuffix("[x]")
     members = []
@@ -88,18 +98,27 @@ def _add(table: Table, element: ElementDefinition, found: dict[str, Table]) -> l
         table.slots[member] = slot
         if data_type in primitives():
             _make_primitive(slot, data_type, element)
+            if _is_attribute(table, element):
+                continue
             table.slots[f"_{member}"] = Slot(
                 label, element.many, companion=member, table=found["Element"], choice=slot.choice
             )
         elif data_type == "Resource":
             slot.resource = True
         else:
-            slot.table = found[data_type]
+            slot.table = simple if element.simple and data_type == "Quantity" else found[data_type]
             slot.reference = data_type == "Reference"
             slot.targets = element.targets
             if data_type == "CodeableConcept" and element.binding:
                 slot.concepts = {s: frozenset(codes) for s, codes in value_set(element.binding).items()}
     return members
+
+
+def _is_attribute(table: Table, element: ElementDefinition) -> bool:
+    """Whether it is an attribute in XML, which has neither an id nor extensions of its own."""
+    if element.name == "id":
+        return table.name not in resource_types()
+    return (table.name, element.name) == ("Extension", "url")
 
 
 def _make_primitive(slot: Slot, data_type: str, element: ElementDefinition) -> None:

@@ -1,28 +1,33 @@
 """FHIR XML in and out of FHIR JSON, driven by the official definitions (FHIR R4 XML format §2.6.1).
 
-Order of elements, digits of decimals, ids and extensions of primitives are kept; comments are not. The parser is expat.
+Order of elements, the text of numbers, ids and extensions of primitives are kept; comments are not. Expat parses.
 A document type declaration is refused where it begins, so that no entity is ever declared, expanded or fetched.
 """
 
+import json
 import re
-from decimal import Decimal
 from typing import Any, NoReturn
 from xml.parsers import expat
 
+import orjson
+
 from .errors import MalformedXml, ResourceTooLarge
-from .jsontext import MAX_BYTES, MAX_DEPTH, MAX_NUMBER_LENGTH, parse, write
+from .jsontext import MAX_BYTES, MAX_DEPTH, MAX_NUMBER_LENGTH, write
 from .tables import Slot, Table, tables
 
 FHIR = "http://hl7.org/fhir"
 XHTML = "http://www.w3.org/1999/xhtml"
 _XML = "http://www.w3.org/XML/1998/namespace"
+_SCHEMA_LOCATION = "http://www.w3.org/2001/XMLSchema-instance schemaLocation"
+"""A hint for editors that published examples carry; it says nothing of the resource."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_WHOLE = frozenset({"integer", "positiveInt", "unsignedInt"})
+_NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 )
+_ESCAPES_IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 
 
 def read_xml(data: bytes, *, limit: int = MAX_BYTES) -> bytes:
@@ -92,7 +97,8 @@ class _Reader:
     def _frame(self, local: str, attributes: dict[str, str]) -> _Frame:
         if not self._frames or self._frames[-1][1].wrapper:
             table = tables().get(local)
-            if table is None or "resourceType" not in table.slots or attributes:
+            wrong = attributes.keys() - ({_SCHEMA_LOCATION} if not self._frames else frozenset())
+            if table is None or "resourceType" not in table.slots or wrong:
                 self._refuse("a resource is expected here")
             frame = _Frame(None, table)
             frame.content["resourceType"] = local
@@ -204,10 +210,8 @@ def _typed(primitive: str, value: str) -> Any:
     """Return a primitive as JSON has it; what is not formed so stays text, for the check to refuse."""
     if primitive == "boolean" and value in ("true", "false"):
         return value == "true"
-    if primitive in _WHOLE and len(value) <= 18 and _NUMBER.fullmatch(value) and value.lstrip("-").isdigit():
-        return int(value)
-    if primitive == "decimal" and len(value) <= MAX_NUMBER_LENGTH and _NUMBER.fullmatch(value):
-        return Decimal(value)
+    if primitive in _NUMBERS and len(value) <= MAX_NUMBER_LENGTH and _NUMBER.fullmatch(value):
+        return orjson.Fragment(value.encode())  # as it is written: 0.0000001 is not 1E-7, nor 1E2 1E+2
     return value
 
 
@@ -224,7 +228,11 @@ def _tidy(content: dict[str, Any]) -> None:
 
 def _escaped(text: str, *, quote: bool = True) -> str:
     text = _ILLEGAL.sub("\ufffd", text)
-    return text.translate(_ESCAPES) if quote else text.translate({38: "&amp;", 60: "&lt;", 62: "&gt;"})
+    return text.translate(_ESCAPES) if quote else text.translate(_ESCAPES_IN_TEXT)
+
+
+_as_written = json.JSONDecoder(parse_float=str, parse_int=str)
+"""Reads numbers as the texts that they are: XML writes them so."""
 
 
 def to_xml(text: bytes) -> bytes:
@@ -232,7 +240,7 @@ def to_xml(text: bytes) -> bytes:
 
     A narrative that is not well-formed XML is written as its text.
     """
-    content = parse(text, limit=len(text))
+    content = _as_written.decode(text.decode())
     parts = ['<?xml version="1.0" encoding="UTF-8"?>']
     _resource(content, parts, root=True)
     return "".join(parts).encode()

@@ -89,11 +89,12 @@ def read_resource(text: bytes, *, rtype: str, fid: str | None) -> dict[str, Any]
     """
     resource = parse(text)
     if resource.get("resourceType") != rtype:
-        place = Place("resourceType", "wrong-type", "not the type of the address")
+        place = Place(rtype, "wrong-type", "not the type of the address")
         raise MalformedRequest("the resource is not of the type of the address", places=[place])
     if fid is not None:
         if not rules.ID.fullmatch(fid):
-            raise MalformedRequest("an id has 1 to 64 letters, digits, hyphens and dots")
+            place = Place(f"{rtype}.id", "wrong-id", "1 to 64 letters, digits, hyphens and dots")
+            raise MalformedRequest("an id has 1 to 64 letters, digits, hyphens and dots", places=[place])
         if resource.get("id", fid) != fid:
             place = Place(f"{rtype}.id", "wrong-id", "not the id of the address")
             raise MalformedRequest("the resource's id is not the id of the address", places=[place])

@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from clinic_net.access.http import claimed_by_token, principal_of
 from clinic_net.access.principals import ClientPrincipal
+from clinic_net.kernel.errors import Place
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
-from clinic_net.records import rules, service
+from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.drafts import Order, draft
 from clinic_net.records.entries import pairs_of
@@ -127,15 +128,14 @@ async def update(exchange: Exchange) -> Response:
     rtype, fid = exchange.named
     exchange.demand(rtype, "u")
     text = await exchange.body()
-    if not rules.ID.fullmatch(fid):
-        raise MalformedRequest("an id has 1 to 64 letters, digits, hyphens and dots")
     return written(exchange, await _store(exchange, text, rtype, fid))
 
 
 async def _store(exchange: Exchange, text: bytes, rtype: str, fid: str | None) -> Stored:
     made = draft(text, rtype=rtype, fid=fid, now=exchange.now)
     if fid is not None and made.resource.get("id") != fid:
-        raise MalformedRequest("the resource's id must be the id of the address")
+        place = Place(f"{rtype}.id", "wrong-id", "not the id of the address")
+        raise MalformedRequest("the resource's id must be the id of the address", places=[place])
     order = Order(
         made,
         exchange.scope,

@@ -68,6 +68,12 @@ def test_any_patch_gives_an_object_or_a_refusal(content: dict[str, Any], operati
     json.dumps(found)
 
 
+@pytest.mark.parametrize("holder", [None, 1, "x", True])
+def test_nothing_is_removed_from_what_has_no_members(holder: Any) -> None:
+    with pytest.raises(InvalidPatch):
+        patched({"a": holder}, {"op": "remove", "path": "/a/b"})
+
+
 @given(st.dictionaries(st.sampled_from(["a", "b"]), _json), _json)
 def test_what_is_added_is_there_and_what_is_removed_is_not(content: dict[str, Any], value: Any) -> None:
     before = json.dumps(content)

@@ -78,7 +78,9 @@ def test_a_refusal_does_not_quote_the_content() -> None:
     assert "Nguy" not in repr(caught.value.args) + repr(caught.value.places)
 
 
-@pytest.mark.parametrize("text", ["72.50", "0.010", "1.10", "-0.0", "12345678901234567.123456789", "5.00"])
+@pytest.mark.parametrize(
+    "text", ["72.50", "0.010", "1.10", "-0.0", "-0", "12345678901234567.123456789", "5.00"]
+)
 def test_a_decimal_keeps_its_digits(text: str) -> None:
     value = parse(f'{{"a":{text}}}'.encode())["a"]
     assert isinstance(value, Decimal)

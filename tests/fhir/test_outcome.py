@@ -56,3 +56,32 @@ def test_issues_become_an_outcome_and_none_is_said_too() -> None:
     assert check(outcome) == []
     assert outcome["issue"][0]["expression"] == ["Patient.gender"]
     assert check(operation_outcome([])) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expression", "location"),
+    [
+        ("Patient.name[0].given[1]", "Patient.name[0].given[1]", "/f:Patient/f:name[1]/f:given[2]"),
+        ("Patient", "Patient", "/f:Patient"),
+        (
+            "Observation.component[1].value.ofType(Quantity).code",
+            "Observation.component[1].value.ofType(Quantity).code",
+            "/f:Observation/f:component[2]/f:valueQuantity/f:code",
+        ),
+        ("Patient.contained[0].name", "Patient.contained[0].name", "/f:Patient/f:contained[1]/*/f:name"),
+        (
+            "Bundle.entry[3].resource.contained[0].id",
+            "Bundle.entry[3].resource.contained[0].id",
+            "/f:Bundle/f:entry[4]/f:resource/*/f:contained[1]/*/f:id",
+        ),
+        ("birthdate:missing", "birthdate:missing", "http.birthdate:missing"),
+        ("3:15", None, "line 3, column 15"),
+        ("", None, None),
+    ],
+)
+def test_an_issue_says_where_in_both_ways(path: str, expression: str | None, location: str | None) -> None:
+    outcome = from_refusal(Invalid("m", places=[Place(path, "value", "wrong")]))
+    [issue] = outcome["issue"]
+    assert check(outcome) == []
+    assert issue.get("expression") == ([expression] if expression else None)
+    assert issue.get("location") == ([location] if location else None)

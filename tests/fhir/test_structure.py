@@ -16,6 +16,7 @@ Json = dict[str, Any]
 Sample = Callable[[str], Json]
 
 GONE = object()
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">{}</div>'
 
 
 def _changed(resource: Json, path: str, value: object) -> Json:
@@ -89,12 +90,12 @@ CASES: list[tuple[str, str, str, object, str, str]] = [
     ("no subject", "Condition", "subject", GONE, "required", "Condition.subject"),
     ("a link without other", "Patient", "link", [{"type": "seealso"}], "required", "Patient.link[0].other"),
     (
-        "a request without url",
+        "a parameter without a name",
         "Bundle",
-        "entry.0.request",
-        {"method": "POST"},
+        "entry.0.resource",
+        {"resourceType": "Parameters", "parameter": [{"valueCode": "a"}]},
         "required",
-        "Bundle.entry[0].request.url",
+        "Bundle.entry[0].resource.parameter[0].name",
     ),
     ("a thirteenth month", "Patient", "birthDate", "1970-13-01", "value", "Patient.birthDate"),
     ("31 February", "Patient", "birthDate", "1970-02-31", "value", "Patient.birthDate"),
@@ -332,7 +333,7 @@ SOUND: list[tuple[str, str, str, object]] = [
     ("an absolute reference", "Observation", "subject.reference", "https://other.example/fhir/Patient/1"),
     ("a versioned reference", "Observation", "subject.reference", "Patient/1/_history/2"),
     ("a urn", "Observation", "subject.reference", "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"),
-    ("a contained reference", "Observation", "subject.reference", "#p"),
+    ("a reference to the resource around it", "Observation", "subject.reference", "#"),
     ("a logical reference", "Observation", "subject", {"identifier": {"value": "1"}}),
     ("a contained resource", "Observation", "contained", [{"resourceType": "Patient", "id": "p"}]),
     (
@@ -342,7 +343,7 @@ SOUND: list[tuple[str, str, str, object]] = [
         "Patient?identifier=1",
     ),
     ("text with line feeds and marks", "Patient", "name.0.text", "Ế\n\tđ😀"),
-    ("a narrative", "Patient", "text", {"status": "generated", "div": '<div xmlns="x">An</div>'}),
+    ("a narrative", "Patient", "text", {"status": "generated", "div": DIV.format("An")}),
 ]
 
 
@@ -369,8 +370,13 @@ def test_a_value_that_is_absent_for_a_reason_counts_as_given(sample: Sample) -> 
 
 
 def test_a_null_value_needs_its_extension(sample: Sample) -> None:
-    name = {"given": [None, "An"], "_given": [{"id": "a"}, None]}
+    extension = {"extension": [{"url": "u", "valueCode": "c"}]}
+    name = {"given": [None, "An"], "_given": [extension, None]}
     assert check(sample("Patient") | {"name": [name]}) == []
+    name["_given"] = [{"id": "a"}, None]
+    assert [issue.expression for issue in check(sample("Patient") | {"name": [name]})] == [
+        "Patient.name[0].given[0]"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,37 @@ def test_a_text_keeps_its_characters(text: str) -> None:
     assert parse(read_xml(to_xml(write(content)))) == content
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "72.50",
+        "1E2",
+        "1e+02",
+        "0.0000001",
+        "-0",
+        "-0.0",
+        "0.010",
+        "12345678901234567890.0123456789",
+        "1.0E-30",
+    ],
+)
+def test_a_number_keeps_its_text_both_ways(number: str) -> None:
+    text = b'{"resourceType":"Basic","extension":[{"url":"u","valueDecimal":' + number.encode() + b"}]}"
+    assert read_xml(to_xml(text)) == text
+
+
+def test_a_carriage_return_in_a_narrative_stays() -> None:
+    div = f'<div xmlns="{XHTML}">a&#13;b &lt;c</div>'
+    xml = to_xml(write({"resourceType": "Basic", "text": {"status": "generated", "div": div}}))
+    assert b"a&#13;b" in xml
+    assert parse(read_xml(xml))["text"]["div"] == div
+
+
+def test_the_place_of_a_schema_is_left_out() -> None:
+    schema = b'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://hl7.org/fhir a.xsd"'
+    assert read_xml(b'<Basic xmlns="http://hl7.org/fhir" ' + schema + b"/>") == b'{"resourceType":"Basic"}'
+
+
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20, places=7))
 def test_a_decimal_keeps_its_digits(number: Decimal) -> None:
     content = {"resourceType": "Basic", "extension": [{"url": "u", "valueDecimal": number}]}

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy import func
+from sqlmodel import select
 
 from clinic_net.access import RecordScope
 from clinic_net.access import service as access
@@ -19,6 +21,7 @@ from clinic_net.directory import store as directory
 from clinic_net.directory.model import Facility
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import Stored, service
+from clinic_net.records.model import Version
 
 HUB = "http://hub.test"
 NOW = datetime(2026, 11, 22, 3, 0, 0, 123_000, tzinfo=UTC)
@@ -173,6 +176,12 @@ async def person(hub: Hub, role: Role, facility: str = HOSPITAL) -> AsyncIterato
         )
         assert answer.is_success, answer.text
         yield client
+
+
+async def versions(hub: Hub) -> int:
+    """How many versions there are of anything: grows with every write."""
+    async with hub.sessions() as s, s.begin():
+        return (await s.exec(select(func.count()).select_from(Version))).one()
 
 
 def ids(bundle: dict[str, Any], mode: str = "match") -> list[str]:

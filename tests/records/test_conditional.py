@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from clinic_net.access.principals import Role
-from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.hub import Hub, open_hub
 from tests.records.support import (
     OTHER_HOSPITAL,
     OTHER_SITE,
@@ -76,6 +76,22 @@ async def test_of_several_updates_by_search_at_once_one_makes_the_resource(fhir:
 
     assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
     assert len(ids((await fhir.get(where(value))).json())) == 1
+
+
+async def test_of_fifty_conditional_creates_at_once_on_two_nodes_one_makes_the_resource(hub: Hub) -> None:
+    value = uuid4().hex
+    body = text(patient(identifier=named(value)))
+    condition = {"If-None-Exist": f"identifier=urn:test|{value}"}
+    async with open_hub(hub.settings) as second, client_of(hub) as here, client_of(second) as there:
+        answers = await asyncio.gather(
+            *(node.post("/fhir/Patient", content=body, headers=condition) for node in (here, there) * 25)
+        )
+        found = ids((await there.get(where(value))).json())
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 49 + [201]
+    assert {answer.json()["id"] for answer in answers} == set(found)
+    assert len(found) == 1
+    assert {answer.headers["etag"] for answer in answers} == {'W/"1"'}
 
 
 async def test_many_matches_change_nothing(fhir: httpx.AsyncClient) -> None:

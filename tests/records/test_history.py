@@ -1,5 +1,6 @@
 """Histories through HTTP: what they hold, in which order, in which pages, and for whom."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
 
 from clinic_net.access.principals import Role
 from clinic_net.fhir import check, parse
@@ -145,3 +148,43 @@ async def test_a_cursor_fits_only_its_own_history(
     assert [(answer.status_code, codes(answer.json())) for answer in (other, search)] == [
         (400, ["invalid-cursor"])
     ] * 2
+
+
+async def test_versions_are_numbered_without_a_gap_whatever_happens_at_once(fhir: httpx.AsyncClient) -> None:
+    fid = str(uuid4())
+    address = f"/fhir/Patient/{fid}"
+    same = text(patient(fid, birthDate="1950"))
+    await fhir.put(address, content=same)
+    answers = await asyncio.gather(
+        *(fhir.put(address, content=text(patient(fid, birthDate=f"19{number}"))) for number in range(51, 71)),
+        *(fhir.put(address, content=text(patient(fid, gender="nam"))) for _ in range(5)),
+        *(fhir.put(address, content=same, headers={"If-Match": 'W/"999"'}) for _ in range(5)),
+    )
+    await fhir.delete(address)
+    await fhir.put(address, content=same)
+
+    assert sorted(answer.status_code for answer in answers) == [200] * 20 + [412] * 5 + [422] * 5
+    told = await versions(fhir, f"{address}/_history?_count=7")
+    assert [int(entry.split()[1]) for entry in told] == list(range(23, 0, -1))
+
+
+async def test_a_version_stays_as_it_is_after_later_ones(hub: Hub, fhir: httpx.AsyncClient) -> None:
+    fid = str(uuid4())
+    address = f"/fhir/Patient/{fid}"
+    first = (await fhir.put(address, content=text(patient(fid, birthDate="1950")))).content
+    same = await fhir.put(address, content=text(patient(fid, birthDate="1950")))
+    stamped = await fhir.put(address, content=first)
+    await fhir.put(address, content=text(patient(fid, birthDate="1951")))
+    await fhir.delete(address)
+
+    assert (same.headers["etag"], same.content, stamped.headers["etag"]) == ('W/"1"', first, 'W/"1"')
+    assert (await fhir.get(f"{address}/_history/1")).content == first
+    for change in (
+        "update records_version set method = 'D'",
+        "delete from records_version",
+        "truncate records_version",
+    ):
+        async with hub.engine.connect() as connection:
+            with pytest.raises(DBAPIError):
+                await connection.execute(sql(change))
+    assert (await fhir.get(f"{address}/_history/1")).content == first

@@ -22,7 +22,7 @@ class ElementDefinition:
 
     ``types`` are data type names or, for a backbone element, its path (``Patient.contact``).
     ``targets`` are the resource types a Reference may point to; None means any.
-    ``binding`` names a required value set whose codes can be listed.
+    ``binding`` names a required value set whose codes can be listed. ``simple``: a Quantity here has no comparator.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ElementDefinition:
     summary: bool
     modifier: bool
     binding: str | None
+    simple: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ def value_sets() -> frozenset[str]:
     return frozenset(_raw()["valueSets"])
 
 
+def base(type_name: str) -> str:
+    """Return the type that a type is derived from, "" for one that has none. Raises KeyError for an unknown type."""
+    found: str = _raw()["types"][type_name]["base"]
+    return found
+
+
 @cache
 def elements(type_name: str) -> Mapping[str, ElementDefinition]:
     """Return the elements of a type by name, inherited ones first. Raises KeyError for an unknown type."""
@@ -118,10 +125,13 @@ def _element(name: str, text: str) -> ElementDefinition:
     minimum, maximum = cardinality.split("..")
     names: list[str] = []
     targets: frozenset[str] | None = None
+    simple = False
     for part in types.split("|"):
         head, _, rest = part.partition("(")
         names.append(head)
-        if rest:
+        if head == "Quantity":
+            simple = bool(rest)
+        elif rest:
             targets = frozenset(rest.rstrip(")").split(","))
     return ElementDefinition(
         name=name,
@@ -132,6 +142,7 @@ def _element(name: str, text: str) -> ElementDefinition:
         summary="s" in flags,
         modifier="m" in flags,
         binding=binding[0].removeprefix("@") if binding else None,
+        simple=simple,
     )
 
 

@@ -1,0 +1,145 @@
+"""The hub that is measured: one that this module starts, with the embedded database beside it, or one that runs."""
+
+import asyncio
+import base64
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psycopg
+
+from clinic_net.bench import machine
+from clinic_net.bench.load import Client, Request
+from clinic_net.kernel.embedded import EmbeddedServices
+
+SCOPE = "system/*.cruds"
+_START_WITHIN = 60
+_STOP_WITHIN = 20
+
+
+class NoHub(Exception):
+    """The hub did not start, or does not give a token; the message says which."""
+
+
+@dataclass
+class MeasuredHub:
+    """A hub under measurement. ``database`` and ``processes`` are known only of one that was started here."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    database: str | None = None
+    hub_process: int | None = None
+    database_process: int | None = None
+
+    async def headers(self) -> dict[str, str]:
+        """Return the headers of a caller with a fresh token."""
+        asking = Client(self.url)
+        pair = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+        asking.headers = {"authorization": f"Basic {pair}"}
+        form = urlencode({"grant_type": "client_credentials", "scope": SCOPE}).encode()
+        answer = await asking.ask(
+            Request("POST", "/oauth/token", form, content_type="application/x-www-form-urlencoded")
+        )
+        asking.close()
+        if answer.status != 200:
+            raise NoHub(f"the hub gives no token: {answer.status}")
+        return {"authorization": f"Bearer {json.loads(answer.body)['access_token']}"}
+
+    def spent(self) -> tuple[float, float]:
+        """Return the processor seconds of the hub and of its database so far; zeros where they are not ours."""
+        if self.hub_process is None or self.database_process is None:
+            return 0.0, 0.0
+        return machine.spent([self.hub_process]), machine.spent(machine.tree(self.database_process))
+
+    def written(self) -> tuple[int, int]:
+        """Return the bytes of the database's journal (WAL) and of its files so far; zeros where it is not ours."""
+        if self.database is None:
+            return 0, 0
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute(
+                "select pg_current_wal_lsn() - '0/0'::pg_lsn, pg_database_size(current_database())"
+            ).fetchone()
+        assert row is not None
+        return int(row[0]), int(row[1])
+
+
+@asynccontextmanager
+async def running(url: str | None, client: tuple[str, str] | None) -> AsyncIterator[MeasuredHub]:
+    """Give the hub at ``url``, as this client, or start one in a folder that is deleted afterwards.
+
+    Raises:
+        NoHub: it does not start.
+    """
+    if url is not None and client is not None:
+        yield MeasuredHub(url.rstrip("/"), *client)
+        return
+    with tempfile.TemporaryDirectory(prefix="clinic-net-bench-", ignore_cleanup_errors=True) as folder:
+        with _started(Path(folder) / "data") as hub:
+            await _answers(hub)
+            yield hub
+
+
+@contextmanager
+def _started(data: Path) -> Iterator[MeasuredHub]:
+    with EmbeddedServices(data) as services:
+        command = [sys.executable, "-m", "clinic_net.cli"]
+        port = _free_port()
+        log = data / "bench.log"
+        with log.open("wb") as written:
+            serving = subprocess.Popen(  # noqa: S603 -- our own program
+                [*command, "serve", "--port", str(port), "--data", str(data)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=written,
+            )
+        try:
+            made = subprocess.run(  # noqa: S603 -- our own program
+                [*command, "client", "add", "bench", "--scope", SCOPE, "--data", str(data)],
+                capture_output=True,
+                check=True,
+                text=True,
+            )
+            known = json.loads(made.stdout)
+            yield MeasuredHub(
+                f"http://127.0.0.1:{port}",
+                known["client_id"],
+                known["client_secret"],
+                services.database_url.replace("postgresql+psycopg://", "postgresql://"),
+                serving.pid,
+                int((data / "postgres" / "postmaster.pid").read_text().split()[0]),
+            )
+        finally:
+            serving.terminate()
+            try:
+                serving.wait(_STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                serving.kill()
+                serving.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+async def _answers(hub: MeasuredHub) -> None:
+    for _ in range(_START_WITHIN * 10):
+        asking = Client(hub.url)
+        try:
+            if (await asking.ask(Request("GET", "/readyz"))).status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            asking.close()
+        await asyncio.sleep(0.1)
+    raise NoHub("the hub did not become ready")
