@@ -15,6 +15,7 @@ from clinic_net.records.outcomes import status_of
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 _XML = frozenset({FHIR_XML, "application/xml", "text/xml", "application/xml+fhir"})

@@ -24,11 +24,13 @@ from clinic_net.fhir import (
     parse_search,
     read_fhirpath_patch,
     read_json_patch,
+    read_merge_patch,
     write,
 )
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
+from clinic_net.kernel.proxies import own_address
 from clinic_net.records import rules
 from clinic_net.records.conditional import Writer
 from clinic_net.records.entries import Pairs, pairs_of
@@ -41,6 +43,7 @@ from clinic_net.records.errors import (
 from clinic_net.records.formats import (
     FHIR_JSON,
     JSON_PATCH,
+    MERGE_PATCH,
     content_type,
     json_text,
     refused,
@@ -51,6 +54,9 @@ from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
 from clinic_net.records.shapes import Stored, has_version
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+TRANSPORT = frozenset({"_format", "_pretty"})
+"""Parameters that say how to answer, not what is asked."""
 
 NATIONAL = "national"
 """The tenant of what a system client writes that is part of no patient's record."""
@@ -145,7 +151,7 @@ class Exchange:
         """
         self.demand(rtype, "s")
         self.demand(rtype, "r")
-        rest = [pair for pair in pairs if pair[0] not in ("_format", "_pretty")]
+        rest = [pair for pair in pairs if pair[0] not in TRANSPORT]
         return parse_search(rtype, rest, base_url=self.base)
 
     def preference(self, name: str) -> str | None:
@@ -177,7 +183,9 @@ class Exchange:
         return parse_search(rtype, rest, lenient=lenient, base_url=self.base), cursor
 
     async def patch(self) -> Patch:
-        """Return the patch that the body describes: a JSON Patch, or a FHIRPath Patch as Parameters.
+        """Return the patch that the body describes: a JSON Patch, a Merge Patch, or a FHIRPath Patch as Parameters.
+
+        Plain ``application/json`` that is no Parameters is read as a merge patch: the elements that change.
 
         Raises:
             UnsupportedContent: it is neither by its content type.
@@ -185,7 +193,13 @@ class Exchange:
         """
         if content_type(self.request) == JSON_PATCH:
             return read_json_patch(await unpacked(self.request))
-        return read_fhirpath_patch(parse(await self.body()))
+        if content_type(self.request) == MERGE_PATCH:
+            return read_merge_patch(await unpacked(self.request))
+        text = await self.body()
+        content = parse(text)
+        if content_type(self.request) == "application/json" and content.get("resourceType") != "Parameters":
+            return read_merge_patch(text)
+        return read_fhirpath_patch(content)
 
     async def body(self) -> bytes:
         """Return the body's resource as JSON text, bounded by the hub's limit; see ``json_text`` for refusals."""
@@ -199,9 +213,9 @@ class Exchange:
         return [*self.request.query_params.multi_items(), *pairs_of(body.decode("utf-8", "replace"))]
 
 
-def base_of(hub: CurrentHub) -> str:
+def base_of(request: Request, hub: CurrentHub) -> str:
     """Return our own FHIR address."""
-    return hub.settings.public_url.rstrip("/") + "/fhir"
+    return own_address(request, hub.settings) + "/fhir"
 
 
 async def _exchange(

@@ -7,7 +7,6 @@ from clinic_net.access.service import smart_configuration
 from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
-from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
@@ -40,9 +39,9 @@ async def capabilities(base: OwnAddress) -> Response:
 
 
 @router.get("/.well-known/smart-configuration")
-async def smart(hub: CurrentHub) -> Response:
+async def smart(base: OwnAddress) -> Response:
     """Tell where tokens are issued. Needs no credentials."""
-    return JSONResponse(smart_configuration(hub.settings.public_url))
+    return JSONResponse(smart_configuration(base.removesuffix("/fhir")))
 
 
 @router.post("")

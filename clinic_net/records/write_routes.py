@@ -4,21 +4,28 @@ from fastapi import APIRouter, Response
 
 from clinic_net.fhir import parse
 from clinic_net.records import rules, service
-from clinic_net.records.entries import pairs_of
+from clinic_net.records.entries import Pairs, pairs_of
 from clinic_net.records.errors import MalformedRequest
-from clinic_net.records.http import Exchange, Exchanging, FhirRoute, written
+from clinic_net.records.http import TRANSPORT, Exchange, Exchanging, FhirRoute, written
 
 router = APIRouter(route_class=FhirRoute)
 
 
 @router.post("/{rtype}")
 async def create(rtype: str, exchange: Exchanging) -> Response:
-    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
+    """Create a resource, or find it by the criteria of ``If-None-Exist``.
+
+    Criteria in the address mean the same: some clients put them there, and a create that overlooked them would make
+    what its caller asked not to make.
+    """
     exchange.demand(rtype, "c")
     text = await exchange.body()
-    criteria = exchange.request.headers.get("if-none-exist")
-    if criteria is not None:
-        return await _create_unless_found(exchange, rtype, text, criteria)
+    header = exchange.request.headers.get("if-none-exist")
+    query = [pair for pair in exchange.request.query_params.multi_items() if pair[0] not in TRANSPORT]
+    if header is not None and query:
+        raise MalformedRequest("criteria stand in If-None-Exist or in the address, not in both")
+    if header is not None or query:
+        return await _create_unless_found(exchange, rtype, text, query or pairs_of(header or ""))
     stored = await service.put(
         exchange.s,
         text,
@@ -33,11 +40,11 @@ async def create(rtype: str, exchange: Exchanging) -> Response:
     return written(exchange, stored)
 
 
-async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: str) -> Response:
+async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: Pairs) -> Response:
     stored = await service.put_unless_found(
         exchange.s,
         text,
-        exchange.criteria(rtype, pairs_of(criteria)),
+        exchange.criteria(rtype, criteria),
         scope=exchange.scope,
         author=exchange.by,
         tenant=exchange.tenant,
