@@ -43,9 +43,9 @@ MAX_COUNT = 1000
 _TRANSPORT = frozenset({"_format", "_pretty"})
 _NOT_YET = frozenset({"_list", "_type", "_filter", "_contained", "_containedType", "_score", "_query"})
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_TOTALS = frozenset({"none", "estimate", "accurate"})
+TOTALS = frozenset({"none", "estimate", "accurate"})
 _TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "no": "none"}
-_SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
+SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _sort(search: Search, value: str) -> None:
 
 
 def _total(search: Search, value: str) -> None:
-    if search.total is not None or value not in _TOTALS:
+    if search.total is not None or value not in TOTALS:
         raise invalid("_total", "must be none, estimate or accurate")
     search.total = value
 
@@ -242,7 +242,7 @@ def _total_method(search: Search, value: str) -> None:
 
 
 def _summary(search: Search, value: str) -> None:
-    if search.summary is not None or value not in _SUMMARIES:
+    if search.summary is not None or value not in SUMMARIES:
         raise invalid("_summary", "must be true, text, data, count or false")
     search.summary = value
 

@@ -68,7 +68,14 @@ class _TypeName(StringConvertor):
     regex = "[A-Z][A-Za-z]{1,39}"
 
 
+class _ResourceId(StringConvertor):
+    """A path segment where an id stands: operations begin with ``$``, histories and searches with ``_``."""
+
+    regex = "[^/$_][^/]*"
+
+
 register_url_convertor("type_name", _TypeName())
+register_url_convertor("resource_id", _ResourceId())
 
 
 async def _meant(inner: Handler, request: Request) -> Response:

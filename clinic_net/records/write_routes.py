@@ -11,7 +11,7 @@ from clinic_net.records.http import TRANSPORT, Exchange, Exchanging, FhirRoute, 
 router = APIRouter(route_class=FhirRoute)
 
 
-@router.post("/{rtype}")
+@router.post("/{rtype:type_name}")
 async def create(rtype: str, exchange: Exchanging) -> Response:
     """Create a resource, or find it by the criteria of ``If-None-Exist``.
 
@@ -54,7 +54,7 @@ async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, crit
     return written(exchange, stored)
 
 
-@router.put("/{rtype}/{fid}")
+@router.put("/{rtype:type_name}/{fid:resource_id}")
 async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """Write the next version, or create a resource under an id of the caller's choice."""
     exchange.demand(rtype, "u")
@@ -92,7 +92,7 @@ async def update_where(rtype: str, exchange: Exchanging) -> Response:
     return written(exchange, stored)
 
 
-@router.patch("/{rtype}/{fid}")
+@router.patch("/{rtype:type_name}/{fid:resource_id}")
 async def patch(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """Change parts of a resource; the answer tells what it holds, so reading it must be allowed too."""
     exchange.demand(rtype, "u", fid)
@@ -114,7 +114,7 @@ async def patch_where(rtype: str, exchange: Exchanging) -> Response:
     return written(exchange, stored)
 
 
-@router.delete("/{rtype}/{fid}")
+@router.delete("/{rtype:type_name}/{fid:resource_id}")
 async def delete(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """Delete a resource; its history stays."""
     exchange.demand(rtype, "d", fid)
