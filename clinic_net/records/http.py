@@ -1,7 +1,7 @@
 """FHIR over HTTP: who asks, in which format, and how a resource is answered."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Annotated, Any
@@ -51,6 +51,7 @@ from clinic_net.records.formats import (
     unpacked,
 )
 from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
+from clinic_net.records.render import shown
 from clinic_net.records.shapes import Stored, has_version
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -160,6 +161,12 @@ class Exchange:
         self.demand(rtype, "r")
         rest = [pair for pair in pairs if pair[0] not in TRANSPORT]
         return parse_search(rtype, rest, base_url=self.base)
+
+    def cut(self, stored: Stored) -> Stored:
+        """Return a resource that is read, cut down as ``_summary`` or ``_elements`` ask (R4 http §3.1.0.1.1)."""
+        pairs = self.request.query_params.multi_items()
+        wanted = [pair for pair in pairs if pair[0] in ("_summary", "_elements")]
+        return replace(stored, text=shown(stored, parse_search(stored.rtype, wanted))) if wanted else stored
 
     def preference(self, name: str) -> str | None:
         """Return the value of a preference in ``Prefer`` (RFC 7240)."""

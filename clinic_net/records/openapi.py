@@ -24,6 +24,7 @@ from clinic_net.records.openapi_parts import (
     RESPONSE_HEADERS,
     SEARCH_PARAMETERS,
     SEVERAL_TYPES,
+    SUMMARY,
     VERSION,
     parameter,
     schemas,
@@ -159,6 +160,8 @@ def _parameters(kind: str, method: str, address: str) -> Iterable[Json]:
     if kind in ("smart", "description"):
         return
     yield from FORMAT_PARAMETERS
+    if kind in ("read", "vread"):
+        yield SUMMARY
     if method == "GET":
         yield from {"search": SEARCH_PARAMETERS, "history": HISTORY_PARAMETERS}.get(kind, ())
         yield from OPERATION_PARAMETERS.get(address.rpartition("/")[2], ())

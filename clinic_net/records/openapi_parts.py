@@ -56,16 +56,20 @@ OPERATION_PARAMETERS = {
 }
 """Of operations that are called by GET and need some."""
 
+_CHARACTER = r"(\\[^\x00-\x1f\x7f]|[^,|\\\x00-\x1f\x7f])"
+_TOKEN = rf"({_CHARACTER}+(\|{_CHARACTER}*)?|\|{_CHARACTER}+)"
+_TOKENS: Json = {"type": "string", "pattern": rf"^{_TOKEN}(,{_TOKEN})*\\?$"}
+
 _OF_ALL_TYPES = (
-    parameter("_id", "query", ID),
+    parameter("_id", "query", _TOKENS, about="One id, or several with commas between them."),
     parameter("_lastUpdated", "query", _DATE_CRITERION),
 )
 SEVERAL_TYPES = {
     **parameter(
         "_type",
         "query",
-        {"type": "array", "minItems": 1, "maxItems": MAX_TYPES, "items": {"$ref": _TYPES}},
-        about="The types that are searched.",
+        {"type": "array", "minItems": 1, "items": {"$ref": _TYPES}},
+        about=f"The types that are searched, at most {MAX_TYPES}.",
     ),
     "required": True,
     "style": "form",
@@ -77,13 +81,14 @@ _PAGE = parameter(
     _COUNT,
     about=f"How many on a page, at most {MAX_COUNT}: more are not sent, though more may be asked for.",
 )
+SUMMARY = parameter("_summary", "query", {"type": "string", "enum": sorted(SUMMARIES)})
 
 SEARCH_PARAMETERS = (
     *_OF_ALL_TYPES,
     _PAGE,
     parameter("_sort", "query", {"type": "string", "enum": ["_lastUpdated", "-_lastUpdated"]}),
     parameter("_total", "query", {"type": "string", "enum": sorted(TOTALS)}),
-    parameter("_summary", "query", {"type": "string", "enum": sorted(SUMMARIES)}),
+    SUMMARY,
 )
 """Those of every type. The others are in the CapabilityStatement."""
 

@@ -71,7 +71,7 @@ async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
     )
     if not_changed(exchange.request, stored):
         return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
-    return resource(stored)
+    return resource(exchange.cut(stored))
 
 
 @router.api_route("/Patient/{fid}/$everything", methods=_READ)
