@@ -150,6 +150,8 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
         headers["Retry-After"] = str(refusal.retry_after)
     elif isinstance(refusal, Unavailable):
         headers["Retry-After"] = "2"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(getattr(refusal, "allowed", ()))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _challenge(request, refusal)
     path = request.url.path

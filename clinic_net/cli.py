@@ -116,14 +116,15 @@ def serve(arguments: argparse.Namespace) -> int:
     _end_in_order()
     address = f"http://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
-    with _settings(arguments, public_url=None if configured else address) as settings:
+    unnamed = {} if configured else {"public_url": address, "follow_host": True}
+    with _settings(arguments, **unnamed) as settings:
         app = create_app(settings, with_worker=not arguments.no_worker)
         print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
         serving.serve(
             app,
             host=arguments.host,
             port=arguments.port,
-            forwarded_allow_ips=arguments.trusted_proxy or ["127.0.0.1"],
+            trusted_proxies=arguments.trusted_proxy or ["127.0.0.1"],
         )
     return OK
 
@@ -275,7 +276,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="whose X-Forwarded-* headers are believed: an address or a network; may be given several times",
+        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
     )
     made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
     add(commands, "worker", run_worker)

@@ -1,11 +1,14 @@
 """The HTTP server of a hub process: uvicorn, which lets the sockets' peers go in order before it stops."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+
+from clinic_net.kernel.proxies import TrustedProxies
 
 HOW: dict[str, Any] = {
     "log_level": "warning",
@@ -17,7 +20,7 @@ HOW: dict[str, Any] = {
     "ws_ping_interval": 25,
     "ws_ping_timeout": 40,
     "timeout_graceful_shutdown": 10,
-    "proxy_headers": True,
+    "proxy_headers": False,  # TrustedProxies reads them, and more of them
 }
 """How every hub process is served."""
 
@@ -32,8 +35,11 @@ class Server(uvicorn.Server):
     back in the same second. The node's ``bye`` tells each one when.
     """
 
-    def __init__(self, app: FastAPI, **options: Any) -> None:
-        super().__init__(uvicorn.Config(app, **HOW | options))
+    def __init__(
+        self, app: FastAPI, *, trusted_proxies: Sequence[str] = ("127.0.0.1",), **options: Any
+    ) -> None:
+        told = TrustedProxies(app, trusted=list(trusted_proxies))
+        super().__init__(uvicorn.Config(told, **HOW | options))
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -19,6 +19,7 @@ from .fhirpatch import read_fhirpath_patch
 from .index import IndexValues, index
 from .jsonpatch import Patch, read_json_patch
 from .jsontext import parse, stamp, write
+from .mergepatch import read_merge_patch
 from .outcome import from_refusal, operation_outcome
 from .search import Search
 from .search import parse as parse_search
@@ -48,6 +49,7 @@ __all__ = [
     "parse_search",
     "read_fhirpath_patch",
     "read_json_patch",
+    "read_merge_patch",
     "read_xml",
     "stamp",
     "to_xml",

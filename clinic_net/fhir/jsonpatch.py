@@ -56,7 +56,7 @@ def read_json_patch(text: bytes) -> Patch:
 
 
 def _operation(position: int, item: Any) -> _Operation:
-    if not isinstance(item, dict) or item.get("op") not in _NEEDS:
+    if not isinstance(item, dict) or not isinstance(item.get("op"), str) or item["op"] not in _NEEDS:
         raise MalformedPatch(f"operation {position}: op is add, remove, replace, move, copy or test")
     kind = item["op"]
     if not _NEEDS[kind] <= item.keys():

@@ -285,6 +285,6 @@ def _write_other(value: object) -> orjson.Fragment:
     raise TypeError("not JSON data")
 
 
-def write(value: object) -> bytes:
+def write(value: object, *, pretty: bool = False) -> bytes:
     """Return the JSON text of plain data; a ``Decimal`` keeps its digits. Raises TypeError for anything else."""
-    return orjson.dumps(value, default=_write_other)
+    return orjson.dumps(value, default=_write_other, option=orjson.OPT_INDENT_2 if pretty else None)

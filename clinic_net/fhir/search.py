@@ -64,8 +64,9 @@ _NOT_YET = frozenset({"_list", "_type", "_contained", "_containedType", "_score"
 _DEFAULTS = {("_contained", "false"), ("_containedType", "container")}
 """Contained resources are part of what contains them: asking for that, the standard's default, changes nothing."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_TOTALS = frozenset({"none", "estimate", "accurate"})
-_SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
+TOTALS = frozenset({"none", "estimate", "accurate"})
+_TOTAL_METHODS = {"count": "accurate", "estimate": "estimate", "no": "none"}
+SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,23 +277,37 @@ def _has_order(resource_type: str, parameter: SearchParameter) -> bool:
 
 
 def _total(search: Search, value: str) -> None:
-    if search.total is not None or value not in _TOTALS:
+    if search.total is not None or value not in TOTALS:
         raise invalid("_total", "must be none, estimate or accurate")
     search.total = value
 
 
+def _total_method(search: Search, value: str) -> None:
+    """Read what some client libraries ask beside ``_count=0``, from before FHIR had ``_total``."""
+    if value not in _TOTAL_METHODS:
+        raise invalid("_totalMethod", "must be count, estimate or no")
+    _total(search, _TOTAL_METHODS[value])
+
+
 def _summary(search: Search, value: str) -> None:
-    if search.summary is not None or value not in _SUMMARIES:
+    if search.summary is not None or value not in SUMMARIES:
         raise invalid("_summary", "must be true, text, data, count or false")
     search.summary = value
 
 
 def _elements(search: Search, value: str) -> None:
-    known = {name.removesuffix("[x]") for name in elements(search.resource_type)}
+    known = {name.removesuffix("[x]") for name in elements(search.resource_type)} | {"resourceType"}
     names = [unescape(name.strip()) for name in value.split(",")]
     if search.elements or not known.issuperset(names):
         raise invalid("_elements", "must be one list of elements of the resource type")
     search.elements = names
 
 
-_RESULT = {"_count": _count, "_sort": _sort, "_total": _total, "_summary": _summary, "_elements": _elements}
+_RESULT = {
+    "_count": _count,
+    "_sort": _sort,
+    "_total": _total,
+    "_totalMethod": _total_method,
+    "_summary": _summary,
+    "_elements": _elements,
+}

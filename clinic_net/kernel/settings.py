@@ -52,6 +52,10 @@ class HubSettings(BaseSettings):
     public_url: str = "http://127.0.0.1:8080"
     """What browsers and stations call this hub; cookies are ``Secure`` when it is https."""
 
+    follow_host: bool = False
+    """Whether FHIR links are made for the host that was asked instead of ``public_url``; ``serve`` switches it on
+    where nobody configured a ``public_url``. Tokens and cursors depend on neither."""
+
     cors_origins: tuple[str, ...] = ()
     """Origins (``https://app.example``) whose pages may use ``/fhir`` with a token; none by default."""
 

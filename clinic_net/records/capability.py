@@ -1,6 +1,6 @@
 """The CapabilityStatement, made from what is really there: the definitions, the index, the routes."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from clinic_net.fhir import write
@@ -100,7 +100,7 @@ def _system_parameters() -> list[dict[str, Any]]:
     ]
 
 
-@cache
+@lru_cache(maxsize=4)
 def capability_statement(base: str) -> bytes:
     """Return the statement of the hub at ``base``, its own FHIR address."""
     token = base.removesuffix("/fhir") + "/oauth/token"
@@ -116,6 +116,7 @@ def capability_statement(base: str) -> bytes:
             "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
             "patchFormat": [
                 "application/json-patch+json",
+                "application/merge-patch+json",
                 "application/fhir+json",
                 "application/fhir+xml",
             ],

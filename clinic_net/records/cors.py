@@ -9,6 +9,7 @@ _PATHS = ("/fhir", "/oauth/")
 _REQUEST_HEADERS = (
     "Accept",
     "Authorization",
+    "Content-Encoding",
     "Content-Type",
     "If-Match",
     "If-Modified-Since",
@@ -16,7 +17,17 @@ _REQUEST_HEADERS = (
     "If-None-Match",
     "Prefer",
 )
-_RESPONSE_HEADERS = ("Content-Location", "ETag", "Last-Modified", "Location", "Retry-After")
+_RESPONSE_HEADERS = (
+    "Allow",
+    "Content-Location",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Progress",
+)
 
 
 class FhirCors(CORSMiddleware):

@@ -1,5 +1,6 @@
 """What the records refuse. ``status`` is the HTTP status where FHIR asks for another than the family's."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from clinic_net.kernel.errors import (
@@ -93,10 +94,14 @@ class InvalidCursor(Invalid):
 
 
 class UnsupportedInteraction(Refusal):
-    """FHIR has this interaction, this address does not."""
+    """FHIR has this interaction, this address does not. ``allowed`` are the methods that it takes."""
 
     code = "unsupported-interaction"
     status: ClassVar[int] = 405
+
+    def __init__(self, message: str, *, allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class UnsupportedFormat(Refusal):

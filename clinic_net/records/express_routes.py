@@ -22,7 +22,16 @@ from clinic_net.records.drafts import Order, draft
 from clinic_net.records.entries import pairs_of
 from clinic_net.records.errors import MalformedRequest
 from clinic_net.records.formats import demand_format
-from clinic_net.records.http import Exchange, answered, exchange_of, fhir_json, not_changed, resource, written
+from clinic_net.records.http import (
+    TRANSPORT,
+    Exchange,
+    answered,
+    exchange_of,
+    fhir_json,
+    not_changed,
+    resource,
+    written,
+)
 from clinic_net.records.lanes import lanes_of
 from clinic_net.records.search_routes import page
 from clinic_net.records.searching import Searching, find
@@ -65,8 +74,14 @@ def _route(
         request.scope["route"] = route  # for the log, which must not hold the path
         return await answered(request, handle)
 
+    endpoint.__doc__ = handler.__doc__  # told in the OpenAPI document
     route = Route(path, endpoint, methods=methods)
     return route
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether a create has no criteria."""
+    return "if-none-exist" not in request.headers and not request.query_params
 
 
 async def read(exchange: Exchange) -> Response:
@@ -81,7 +96,7 @@ async def read(exchange: Exchange) -> Response:
         )
     if not_changed(exchange.request, stored):
         return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
-    return resource(stored)
+    return resource(exchange.cut(stored))
 
 
 async def search(exchange: Exchange) -> Response:
@@ -103,17 +118,24 @@ async def search(exchange: Exchange) -> Response:
 
 
 async def create(exchange: Exchange) -> Response:
-    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
+    """Create a resource, or find it by the criteria of ``If-None-Exist``.
+
+    Criteria in the address mean the same: some clients put them there, and a create that overlooked them would make
+    what its caller asked not to make.
+    """
     rtype, _ = exchange.named
     exchange.demand(rtype, "c")
     text = await exchange.body()
-    criteria = exchange.request.headers.get("if-none-exist")
-    if criteria is None:
+    header = exchange.request.headers.get("if-none-exist")
+    query = [pair for pair in exchange.pairs if pair[0] not in TRANSPORT]
+    if header is not None and query:
+        raise MalformedRequest("criteria stand in If-None-Exist or in the address, not in both")
+    if header is None and not query:
         return written(exchange, await _store(exchange, text, rtype, None))
     stored = await service.put_unless_found(
         exchange.s,
         text,
-        exchange.criteria(rtype, pairs_of(criteria)),
+        exchange.criteria(rtype, query or pairs_of(header or "")),
         scope=exchange.scope,
         author=exchange.by,
         tenant=exchange.tenant,
@@ -158,15 +180,15 @@ async def bundle(exchange: Exchange) -> Response:
 
 
 routes = [
-    _route("/fhir/{rtype:type_name}/{fid:identity}", ["GET", "HEAD"], read),
+    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["GET", "HEAD"], read),
     _route("/fhir/{rtype:type_name}", ["GET", "HEAD"], search),
     _route(
         "/fhir/{rtype:type_name}",
         ["POST"],
         create,
-        shares=lambda request: "if-none-exist" not in request.headers,
+        shares=_is_plain,
     ),
-    _route("/fhir/{rtype:type_name}/{fid:identity}", ["PUT"], update),
+    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update),
     _route("/fhir", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
     _route("/fhir/", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
 ]

@@ -6,19 +6,27 @@ from collections.abc import Iterator
 
 from fastapi import Request, Response
 
-from clinic_net.fhir import from_refusal, read_xml, to_xml, write
+from clinic_net.fhir import from_refusal, parse, read_xml, to_xml, write
 from clinic_net.kernel.asgi import MAX_BODY_BYTES
 from clinic_net.kernel.errors import Refusal, TooLarge, TooMany, Unauthenticated, Unavailable
-from clinic_net.records.errors import MalformedRequest, UnsupportedContent, UnsupportedFormat
+from clinic_net.records.errors import (
+    MalformedRequest,
+    UnsupportedContent,
+    UnsupportedFormat,
+    UnsupportedInteraction,
+)
 from clinic_net.records.outcomes import status_of
 
 FHIR_JSON = "application/fhir+json"
 FHIR_XML = "application/fhir+xml"
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 
 _JSON = frozenset({FHIR_JSON, "application/json", "text/json", "application/json+fhir"})
 _XML = frozenset({FHIR_XML, "application/xml", "text/xml", "application/xml+fhir"})
 _ANY = frozenset({"*/*", "application/*"})
+FORMATS = ("json", "xml", FHIR_JSON, FHIR_XML, "application/json", "application/xml", "text/json", "text/xml")
+"""What ``_format`` may ask for."""
 _SHORT = {"json": FHIR_JSON, "xml": FHIR_XML}
 _VERSIONS = frozenset({"4.0", "4.0.1"})
 
@@ -64,6 +72,8 @@ async def demand_format(request: Request) -> None:
     """Refuse any format but FHIR R4 in JSON and XML."""
     if wanted(request) is None:
         raise UnsupportedFormat("this hub answers in application/fhir+json and application/fhir+xml, R4")
+    if request.query_params.get("_pretty", "true") not in ("true", "false"):
+        raise MalformedRequest("_pretty is true or false")
 
 
 def content_type(request: Request) -> str:
@@ -125,6 +135,8 @@ def refused(request: Request, refusal: Refusal) -> Response | None:
         response.headers["Retry-After"] = str(refusal.retry_after)
     elif isinstance(refusal, Unavailable):
         response.headers["Retry-After"] = "2"
+    elif isinstance(refusal, UnsupportedInteraction):
+        response.headers["Allow"] = ", ".join(refusal.allowed)
     return response
 
 
@@ -135,6 +147,8 @@ def rendered(request: Request, response: Response) -> Response:
     body, headers = bytes(response.body), dict(response.headers)
     if wanted(request) == FHIR_XML:
         body, headers["content-type"] = to_xml(body), FHIR_XML
+    elif request.query_params.get("_pretty") == "true":
+        body = write(parse(body, limit=len(body)), pretty=True)
     if len(body) >= _WORTH_GZIP and _takes_gzip(request):
         body, headers["content-encoding"] = gzip.compress(body, _LEVEL, mtime=0), "gzip"
     if body == response.body:

@@ -63,4 +63,4 @@ async def vread(rtype: str, fid: str, vid: str, exchange: Exchanging) -> Respons
     stored = await service.vread(
         exchange.s, rtype, fid, version, scope=exchange.scope, now=exchange.now, by=exchange.by
     )
-    return resource(stored)
+    return resource(exchange.cut(stored))

@@ -1,7 +1,7 @@
 """FHIR over HTTP: who asks, in which format, and how a resource is answered."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Annotated, Any
@@ -24,12 +24,14 @@ from clinic_net.fhir import (
     parse_search,
     read_fhirpath_patch,
     read_json_patch,
+    read_merge_patch,
     write,
 )
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.proxies import own_address
 from clinic_net.records import rules
 from clinic_net.records.conditional import Writer
 from clinic_net.records.entries import Pairs, pairs_of
@@ -42,6 +44,7 @@ from clinic_net.records.errors import (
 from clinic_net.records.formats import (
     FHIR_JSON,
     JSON_PATCH,
+    MERGE_PATCH,
     content_type,
     json_text,
     refused,
@@ -49,9 +52,13 @@ from clinic_net.records.formats import (
     unpacked,
 )
 from clinic_net.records.outcomes import BAD_REQUESTS, refusal_of
+from clinic_net.records.render import shown
 from clinic_net.records.shapes import Stored, has_version
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+TRANSPORT = frozenset({"_format", "_pretty"})
+"""Parameters that say how to answer, not what is asked."""
 
 NATIONAL = "national"
 """The tenant of what a system client writes that is part of no patient's record."""
@@ -63,14 +70,14 @@ class _TypeName(StringConvertor):
     regex = "[A-Z][A-Za-z]{1,39}"
 
 
-class _Identity(StringConvertor):
-    """A path segment that is no operation and no ``_history``; whether it is an id is told in FHIR's words."""
+class _ResourceId(StringConvertor):
+    """A path segment where an id stands: operations begin with ``$``, histories and searches with ``_``."""
 
-    regex = "[^/_$][^/]*"
+    regex = "[^/$_][^/]*"
 
 
 register_url_convertor("type_name", _TypeName())
-register_url_convertor("identity", _Identity())
+register_url_convertor("resource_id", _ResourceId())
 
 
 async def _meant(inner: Handler, request: Request) -> Response:
@@ -177,8 +184,14 @@ class Exchange:
         """
         self.demand(rtype, "s")
         self.demand(rtype, "r")
-        rest = [pair for pair in pairs if pair[0] not in ("_format", "_pretty")]
+        rest = [pair for pair in pairs if pair[0] not in TRANSPORT]
         return parse_search(rtype, rest, base_url=self.base)
+
+    def cut(self, stored: Stored) -> Stored:
+        """Return a resource that is read, cut down as ``_summary`` or ``_elements`` ask (R4 http §3.1.0.1.1)."""
+        pairs = self.request.query_params.multi_items()
+        wanted = [pair for pair in pairs if pair[0] in ("_summary", "_elements")]
+        return replace(stored, text=shown(stored, parse_search(stored.rtype, wanted))) if wanted else stored
 
     def preference(self, name: str) -> str | None:
         """Return the value of a preference in ``Prefer`` (RFC 7240)."""
@@ -209,7 +222,9 @@ class Exchange:
         return parse_search(rtype, rest, lenient=lenient, base_url=self.base), cursor
 
     async def patch(self) -> Patch:
-        """Return the patch that the body describes: a JSON Patch, or a FHIRPath Patch as Parameters.
+        """Return the patch that the body describes: a JSON Patch, a Merge Patch, or a FHIRPath Patch as Parameters.
+
+        Plain ``application/json`` that is no Parameters is read as a merge patch: the elements that change.
 
         Raises:
             UnsupportedContent: it is neither by its content type.
@@ -217,7 +232,13 @@ class Exchange:
         """
         if content_type(self.request) == JSON_PATCH:
             return read_json_patch(await unpacked(self.request))
-        return read_fhirpath_patch(parse(await self.body()))
+        if content_type(self.request) == MERGE_PATCH:
+            return read_merge_patch(await unpacked(self.request))
+        text = await self.body()
+        content = parse(text)
+        if content_type(self.request) == "application/json" and content.get("resourceType") != "Parameters":
+            return read_merge_patch(text)
+        return read_fhirpath_patch(content)
 
     async def body(self) -> bytes:
         """Return the body's resource as JSON text, bounded by the hub's limit; see ``json_text`` for refusals."""
@@ -231,9 +252,9 @@ class Exchange:
         return [*self.request.query_params.multi_items(), *pairs_of(body.decode("utf-8", "replace"))]
 
 
-def base_of(hub: CurrentHub) -> str:
+def base_of(request: Request, hub: CurrentHub) -> str:
     """Return our own FHIR address."""
-    return hub.settings.public_url.rstrip("/") + "/fhir"
+    return own_address(request, hub.settings) + "/fhir"
 
 
 async def _exchange(request: Request, s: UnitOfWork, caller: Caller, now: Now, hub: CurrentHub) -> Exchange:
@@ -250,7 +271,7 @@ def exchange_of(
     """
     if isinstance(caller, StationPrincipal):
         raise NotForStations("a station sends and fetches records by synchronisation")
-    return Exchange(request, hub, session, caller, now, base_of(hub))
+    return Exchange(request, hub, session, caller, now, base_of(request, hub))
 
 
 Exchanging = Annotated[Exchange, Depends(_exchange)]

@@ -1,14 +1,14 @@
 """FHIR R4 REST at ``/fhir``. Handlers translate; every answer is FHIR JSON."""
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from clinic_net.access.service import smart_configuration
 from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
-from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import service
+from clinic_net.records.addresses import allowed, routes_of
 from clinic_net.records.capability import capability_statement
 from clinic_net.records.errors import UnsupportedInteraction
 from clinic_net.records.formats import demand_format
@@ -19,6 +19,7 @@ from clinic_net.records.http import (
     OwnAddress,
     fhir_json,
 )
+from clinic_net.records.openapi import openapi
 from clinic_net.records.operation_routes import router as operation_router
 from clinic_net.records.render import everything_bundle
 from clinic_net.records.write_routes import router as write_router
@@ -37,9 +38,15 @@ async def capabilities(base: OwnAddress) -> Response:
 
 
 @router.get("/.well-known/smart-configuration")
-async def smart(hub: CurrentHub) -> Response:
+async def smart(base: OwnAddress) -> Response:
     """Tell where tokens are issued. Needs no credentials."""
-    return JSONResponse(smart_configuration(hub.settings.public_url))
+    return JSONResponse(smart_configuration(base.removesuffix("/fhir")))
+
+
+@router.get("/openapi.json")
+async def description(request: Request, base: OwnAddress) -> Response:
+    """Tell in OpenAPI's words what is here. Needs no credentials."""
+    return Response(openapi(base, tuple(routes_of(request.app.routes))), media_type="application/json")
 
 
 @router.api_route("/Patient/{fid}/$everything", methods=_READ)
@@ -62,11 +69,13 @@ router.include_router(write_router)
     methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
     include_in_schema=False,
 )
-async def elsewhere(path: str) -> Response:
+async def elsewhere(path: str, request: Request) -> Response:
     """Refuse what no other address takes: an unknown type, or an interaction that is not there."""
+    methods = allowed(request.app.routes, f"/fhir/{path}")
     rtype = path.partition("/")[0]
-    if rtype and rtype not in (*resource_types(), "metadata", ".well-known"):
+    names_a_type = rtype[:1].isupper() or not methods
+    if rtype and names_a_type and rtype not in resource_types():
         raise UnknownResourceType("FHIR R4 has no such resource type")
     if path.count("/") > 3:
         raise NotFound("there is nothing at this address")
-    raise UnsupportedInteraction("this interaction is not supported here")
+    raise UnsupportedInteraction("this interaction is not supported here", allowed=methods)

@@ -31,6 +31,12 @@ async def search_compartment(fid: str, rtype: str, exchange: Exchanging) -> Resp
     return await _search(exchange, rtype, pairs, compartment=fid)
 
 
+@router.post("/Patient/{fid}/{rtype:type_name}/_search")
+async def search_compartment_by_form(fid: str, rtype: str, exchange: Exchanging) -> Response:
+    """Search the resources of a type that belong to a patient, with parameters that stay out of the address."""
+    return await _search(exchange, rtype, await exchange.form(), compartment=fid)
+
+
 @router.api_route("", methods=_READ)
 @router.api_route("/", methods=_READ, include_in_schema=False)
 async def search_types(exchange: Exchanging) -> Response:

@@ -24,7 +24,7 @@ async def update_where(rtype: str, exchange: Exchanging) -> Response:
     return written(exchange, stored)
 
 
-@router.patch("/{rtype}/{fid}")
+@router.patch("/{rtype:type_name}/{fid:resource_id}")
 async def patch(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """Change parts of a resource; the answer tells what it holds, so reading it must be allowed too."""
     exchange.demand(rtype, "u", fid)
@@ -46,7 +46,7 @@ async def patch_where(rtype: str, exchange: Exchanging) -> Response:
     return written(exchange, stored)
 
 
-@router.delete("/{rtype}/{fid}")
+@router.delete("/{rtype:type_name}/{fid:resource_id}")
 async def delete(rtype: str, fid: str, exchange: Exchanging) -> Response:
     """Delete a resource; its history stays."""
     exchange.demand(rtype, "d", fid)

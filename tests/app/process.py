@@ -57,21 +57,28 @@ def _ready(process: Process) -> bool:
         return False
 
 
-@contextmanager
-def serving(settings: HubSettings, *options: str, log: Path = Path(os.devnull)) -> Iterator[Process]:
-    """Run the hub with these settings; what it writes goes to ``log``."""
+def environment(settings: HubSettings, *, named: bool = True) -> dict[str, str]:
+    """Return what a process needs to know of a hub. One that is not ``named`` has no public URL."""
     given = {
         "database": settings.database,
         "redis": settings.redis,
-        "public_url": settings.public_url,
         "token_key": settings.token_key.get_secret_value(),
         "turn_secret": settings.turn_secret.get_secret_value(),
+        **({"public_url": settings.public_url} if named else {}),
     }
+    return os.environ | {f"CLINIC_NET_{name.upper()}": value for name, value in given.items()}
+
+
+@contextmanager
+def serving(
+    settings: HubSettings, *options: str, log: Path = Path(os.devnull), named: bool = True
+) -> Iterator[Process]:
+    """Run the hub with these settings; what it writes goes to ``log``."""
     port = _free_port()
     with log.open("ab") as output:
         running = subprocess.Popen(
             (sys.executable, "-m", "clinic_net.cli", "serve", "--port", str(port), *options),
-            env=os.environ | {f"CLINIC_NET_{name.upper()}": value for name, value in given.items()},
+            env=environment(settings, named=named),
             stdout=output,
             stderr=output,
         )

@@ -96,6 +96,7 @@ MATRIX: dict[str, Row] = {
     "GET /fhir/metadata": Row(_all(200), FHIR),
     "HEAD /fhir/metadata": Row(_all(200), FHIR),
     "GET /fhir/.well-known/smart-configuration": Row(_all(200), JSON),
+    "GET /fhir/openapi.json": Row(_all(200), JSON),
     "GET /sign-in": Row(_all(200)),
     "POST /language": Row(_all(303), form={"language": "vi"}),
     # credentials
@@ -144,6 +145,7 @@ MATRIX: dict[str, Row] = {
     "POST /fhir/_search": Row(_only(400, *PEOPLE, "client"), FHIR_FORM, form={}),
     "GET /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
     "HEAD /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
+    "POST /fhir/Patient/{fid}/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
     "HEAD /fhir/Patient/{fid}/$everything": _fhir(404, *READERS),
     "GET /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
     "HEAD /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),

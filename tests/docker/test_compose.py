@@ -89,7 +89,8 @@ def test_the_proxy_passes_sockets_hides_figures_and_logs_no_addresses_that_were_
     text = (DOCKER / "haproxy" / "haproxy.cfg").read_text()
     assert re.search(r"timeout tunnel +(\d+)s", text), "WebSockets end with the ordinary time-out"
     assert "deny_status 404 if { path /metrics }" in text
-    assert "http-request del-header X-Forwarded-For" in text
+    for header in ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Prefix"):
+        assert f"http-request del-header {header}\n" in text
     assert "option httplog" not in text
     (log_format,) = re.findall(r'log-format "(.*)"', text)
     assert not set(re.findall(r"%\[?[\w.]+", log_format)) & {"%r", "%HU", "%HP", "%HPO", "%HQ", "%hr", "%hs"}

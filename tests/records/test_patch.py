@@ -61,6 +61,21 @@ async def test_a_json_patch_keeps_order_and_digits_of_the_rest(fhir: httpx.Async
     assert b'"method":{"text":"x"}' in body
 
 
+@pytest.mark.parametrize("kind", ["application/merge-patch+json", "application/json"])
+async def test_the_elements_that_change_are_a_patch_too(fhir: httpx.AsyncClient, kind: str) -> None:
+    address = await new(fhir, HEIGHT)
+    change = b'{"status":"amended","valueQuantity":{"unit":null,"comparator":"<"},"referenceRange":null}'
+    answer = await fhir.patch(address, content=change, headers={"Content-Type": kind, "If-Match": 'W/"1"'})
+    assert (answer.status_code, answer.headers["etag"]) == (200, 'W/"2"')
+    assert (
+        b'"status":"amended","code":{"text":"x"},"valueQuantity":{"value":72.50,"comparator":"<"}}'
+        in answer.content
+    )
+    for body in (b"[]", b"null", b'{"id":"other"}', b'{"status":null}'):
+        wrong = await fhir.patch(address, content=body, headers={"Content-Type": kind})
+        assert wrong.status_code in (400, 422), body
+
+
 async def test_a_patch_that_changes_nothing_makes_no_version(fhir: httpx.AsyncClient) -> None:
     address = await new(fhir, HEIGHT.replace(b",", b" , "))
     answer = await fhir.patch(
@@ -204,12 +219,12 @@ async def test_a_patch_needs_the_right_version_content_type_and_target(fhir: htt
     good = b'[{"op":"add","path":"/active","value":true}]'
 
     stale = await fhir.patch(address, content=good, headers={**JSON_PATCH, "If-Match": 'W/"9"'})
-    merge = await fhir.patch(address, content=b"{}", headers={"Content-Type": "application/merge-patch+json"})
+    other = await fhir.patch(address, content=b"{}", headers={"Content-Type": "application/vnd.patch+json"})
     unknown = await fhir.patch("/fhir/Patient/unknown", content=good, headers=JSON_PATCH)
     await fhir.delete(address)
     gone = await fhir.patch(address, content=good, headers=JSON_PATCH)
 
-    assert [answer.status_code for answer in (stale, merge, unknown, gone)] == [412, 415, 404, 410]
+    assert [answer.status_code for answer in (stale, other, unknown, gone)] == [412, 415, 404, 410]
 
 
 async def test_whoever_may_not_read_may_not_patch(hub: Hub, fhir: httpx.AsyncClient) -> None:

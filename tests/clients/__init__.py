@@ -1,0 +1,1 @@
+"""Programs of others, unchanged, against a hub that really runs."""
