@@ -23,12 +23,14 @@ from clinic_net.records.http import (
     resource,
 )
 from clinic_net.records.operation_routes import router as operation_router
+from clinic_net.records.reindex_routes import router as reindex_router
 from clinic_net.records.render import everything_bundle
 from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
 
+router.include_router(reindex_router)
 router.include_router(history_router)
 router.include_router(operation_router)
 
