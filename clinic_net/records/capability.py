@@ -6,6 +6,7 @@ from typing import Any
 from clinic_net.fhir import write
 from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_parameters
 from clinic_net.fhir.index import uncompiled
+from clinic_net.fhir.search_compartments import compartments
 
 PUBLISHED = "2026-11-22"
 """When what this statement says last changed."""
@@ -115,7 +116,7 @@ def capability_statement(base: str) -> bytes:
                     "interaction": [
                         {"code": code} for code in ("transaction", "batch", "history-system", "search-system")
                     ],
-                    "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
+                    "compartment": [compartment.url for compartment in compartments().values()],
                 }
             ],
         }

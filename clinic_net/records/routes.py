@@ -11,6 +11,7 @@ from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import service
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
+from clinic_net.records.compartment_routes import router as compartment_router
 from clinic_net.records.errors import UnsupportedInteraction
 from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
@@ -31,6 +32,7 @@ router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(
 _READ = ["GET", "HEAD"]
 
 router.include_router(reindex_router)
+router.include_router(compartment_router)
 router.include_router(history_router)
 router.include_router(operation_router)
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Response
 
 from clinic_net.fhir import Search
 from clinic_net.fhir.search import parse_types
-from clinic_net.fhir.search_compartments import in_compartment
 from clinic_net.records.entries import Pairs
 from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
@@ -30,13 +29,6 @@ async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
     return await _search(exchange, rtype, await exchange.form())
 
 
-@router.api_route("/Patient/{fid}/{rtype:type_name}", methods=_READ)
-async def search_compartment(fid: str, rtype: str, exchange: Exchanging) -> Response:
-    """Search the resources of a type that belong to a patient."""
-    pairs = exchange.request.query_params.multi_items()
-    return await _search(exchange, rtype, pairs, compartment=fid)
-
-
 @router.api_route("", methods=_READ)
 @router.api_route("/", methods=_READ, include_in_schema=False)
 async def search_types(exchange: Exchanging) -> Response:
@@ -50,16 +42,11 @@ async def search_types_by_form(exchange: Exchanging) -> Response:
     return await _search_types(exchange, await exchange.form())
 
 
-async def _search(
-    exchange: Exchange, rtype: str, pairs: Pairs, *, compartment: str | None = None
-) -> Response:
+async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, pairs)
-    if compartment is not None:
-        asked.links.append(in_compartment(rtype, compartment))
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    inside = "" if compartment is None else f"Patient/{compartment}/"
-    return _page(exchange, found, asked, f"{exchange.base}/{inside}{rtype}?")
+    return searched(exchange, found, asked, f"{exchange.base}/{rtype}?")
 
 
 async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
@@ -68,10 +55,11 @@ async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
     lenient = exchange.preference("handling") == "lenient"
     asked = parse_types(rest, lenient=lenient, base_url=exchange.base)
     found = await find_types(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    return _page(exchange, found, asked[0], f"{exchange.base}?")
+    return searched(exchange, found, asked[0], f"{exchange.base}?")
 
 
-def _page(exchange: Exchange, found: Found, asked: Search, address: str) -> Response:
+def searched(exchange: Exchange, found: Found, asked: Search, address: str) -> Response:
+    """Return a page of a search; ``address`` is the search's own, up to its parameters."""
     links = [("self", address + urlencode(asked.applied))]
     if found.next is not None:
         links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))
