@@ -1,4 +1,4 @@
-"""Compartments: by which references a resource of each type belongs to a patient, an encounter, a practitioner and so on.
+"""Compartments: by which references a resource of each type belongs to a patient, an encounter, a practitioner.
 
 From the five CompartmentDefinitions of FHIR R4. A type that a definition gives no parameter for is never in that
 compartment: asking for it is refused, because an answer without the restriction would be everybody's.

@@ -1,6 +1,5 @@
 """Search within a compartment: one type of it, several, or all."""
 
-
 from fastapi import APIRouter, Response
 
 from clinic_net.fhir.search import parse_types

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select, union
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,22 +16,31 @@ from clinic_net.records.model import LinkRow, Resource
 from clinic_net.records.store import visible
 
 
-def members(compartment: Compartment, fid: str) -> ColumnElement[bool]:
-    """The condition under which a row of ``records_resource`` is in the compartment of this resource."""
+def referring(compartment: Compartment, fid: str) -> Any:
+    """Select the numbers of the resources that a reference puts into the compartment of this resource."""
     numbers = [parameter_id(rtype, code) for rtype, codes in compartment.parameters.items() for code in codes]
-    here = address_of(compartment.rtype, fid)
-    referring = select(col(LinkRow.rid)).where(col(LinkRow.address) == here, col(LinkRow.p).in_(numbers))
-    found = col(Resource.rid).in_(referring)
-    return or_(found, col(Resource.address) == here) if compartment.whole else found
+    return select(col(LinkRow.rid)).where(
+        col(LinkRow.address) == address_of(compartment.rtype, fid), col(LinkRow.p).in_(numbers)
+    )
+
+
+def itself(rtype: str, fid: str) -> Any:
+    """Select the number of a resource."""
+    return select(col(Resource.rid)).where(col(Resource.address) == address_of(rtype, fid))
 
 
 async def types_within(
     s: AsyncSession, compartment: Compartment, fid: str, *, scope: RecordScope, now: datetime
 ) -> Collection[str]:
     """Return the types of what is in the compartment of this resource and within the scope."""
+    ways = [referring(compartment, fid)]
+    if compartment.whole:
+        ways.append(itself(compartment.rtype, fid))
+    members = union(*ways).subquery()
     statement = (
         select(col(Resource.rtype))
-        .where(and_(members(compartment, fid), ~col(Resource.deleted), visible(scope, now)))
+        .join(members, members.c.rid == col(Resource.rid))
+        .where(~col(Resource.deleted), visible(scope, now))
         .distinct()
     )
     return set((await (await s.connection()).execute(statement)).scalars())

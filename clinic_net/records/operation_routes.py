@@ -71,17 +71,6 @@ async def lastn(exchange: Exchanging) -> Response:
     return fhir_json(everything_bundle(found, base=exchange.base, links=links))
 
 
-@router.api_route("/Encounter/{fid}/$everything", methods=_READ)
-async def whole_encounter(fid: str, exchange: Exchanging) -> Response:
-    """Return an encounter with what it refers to and what refers to it."""
-    exchange.demand("Encounter", "r", fid)
-    by = Searching(exchange.caller, exchange.now)
-    found = await operations.whole_encounter(exchange.s, fid, by)
-    links = [("self", f"{exchange.base}/Encounter/{fid}/$everything")]
-    kept = [stored for stored in found if exchange.allows(stored.rtype)]
-    return fhir_json(everything_bundle(kept, base=exchange.base, links=links))
-
-
 @router.post("/Patient/$match")
 async def match(exchange: Exchanging) -> Response:
     """Return the patients within reach that fit a description, with score and grade."""

@@ -1,18 +1,14 @@
-"""Operations on records: tags of a resource, the last of each observation, a whole encounter, patients that fit."""
+"""Operations on records: tags of a resource, the last of each observation, patients that fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.fhir import Patch, Search, parse, parse_search
-from clinic_net.fhir.definitions import resource_types, search_parameters
-from clinic_net.fhir.index import uncompiled
-from clinic_net.fhir.search import Include
 from clinic_net.records import matching
-from clinic_net.records.errors import MalformedRequest, UnknownResource
+from clinic_net.records.errors import MalformedRequest
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import Stored
 
@@ -123,39 +119,6 @@ def _codes(observation: Mapping[str, Any]) -> list[object]:
     concept = observation.get("code", {})
     codings = [(item.get("system"), item.get("code")) for item in concept.get("coding", ())]
     return [*codings] or [concept.get("text")]
-
-
-@cache
-def _around_an_encounter() -> tuple[list[Include], list[Include]]:
-    """Return what an Encounter refers to, and everything that may refer to one."""
-    return _references("Encounter", lambda targets: True), [
-        include
-        for rtype in sorted(resource_types())
-        for include in _references(rtype, lambda targets: targets is not None and "Encounter" in targets)
-    ]
-
-
-def _references(rtype: str, wanted: Callable[[frozenset[str] | None], bool]) -> list[Include]:
-    target = None if rtype == "Encounter" else "Encounter"
-    return [
-        Include(rtype, code, target, False)
-        for code, parameter in search_parameters(rtype).items()
-        if parameter.type == "reference" and code not in uncompiled(rtype) and wanted(parameter.targets)
-    ]
-
-
-async def whole_encounter(s: AsyncSession, fid: str, by: Searching) -> list[Stored]:
-    """Return an encounter, what it refers to and what refers to it, of the types that the caller may search.
-
-    Raises:
-        UnknownResource: there is none, or not within reach.
-    """
-    asked = parse_search("Encounter", [("_id", fid)])
-    includes, revincludes = _around_an_encounter()
-    found = await find(s, replace(asked, includes=includes, revincludes=revincludes), by)
-    if not found.entries:
-        raise UnknownResource
-    return [*found.entries, *found.included]
 
 
 async def matches(

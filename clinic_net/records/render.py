@@ -59,12 +59,22 @@ def search_bundle(found: Found, asked: Search, *, base: str, links: Iterable[Lin
 
 
 def everything_bundle(found: Sequence[Stored], *, base: str, links: Iterable[Link]) -> bytes:
-    """Return a patient's whole record as a searchset."""
+    """Return all of what was found as a searchset."""
     entries = [
         _entry({"fullUrl": address(base, stored), "search": {"mode": "match"}}, stored.text)
         for stored in found
     ]
     return _bundle("searchset", entries, links=links, total=len(entries))
+
+
+def record_bundle(found: Found, *, base: str, links: Iterable[Link]) -> bytes:
+    """Return a page of a whole record as a searchset: what belongs to it, then what that refers to."""
+    entries = [
+        _entry({"fullUrl": address(base, stored), "search": {"mode": mode}}, stored.text)
+        for mode, group in (("match", found.entries), ("include", found.included))
+        for stored in group
+    ]
+    return _bundle("searchset", entries, links=links, total=found.total)
 
 
 def match_bundle(found: Sequence[tuple[Stored, Fit]], *, base: str) -> bytes:

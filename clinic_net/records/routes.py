@@ -13,6 +13,7 @@ from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
 from clinic_net.records.compartment_routes import router as compartment_router
 from clinic_net.records.errors import UnsupportedInteraction
+from clinic_net.records.everything_routes import router as everything_router
 from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
@@ -25,7 +26,6 @@ from clinic_net.records.http import (
 )
 from clinic_net.records.operation_routes import router as operation_router
 from clinic_net.records.reindex_routes import router as reindex_router
-from clinic_net.records.render import everything_bundle
 from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
@@ -33,6 +33,7 @@ _READ = ["GET", "HEAD"]
 
 router.include_router(reindex_router)
 router.include_router(compartment_router)
+router.include_router(everything_router)
 router.include_router(history_router)
 router.include_router(operation_router)
 
@@ -69,18 +70,6 @@ async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
     if not_changed(exchange.request, stored):
         return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
     return resource(stored)
-
-
-@router.api_route("/Patient/{fid}/$everything", methods=_READ)
-async def everything(fid: str, exchange: Exchanging) -> Response:
-    """Return a patient's whole record."""
-    exchange.demand("Patient", "r", fid)
-    found = await service.everything(
-        exchange.s, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, limit=1000
-    )
-    kept = [stored for stored in found if exchange.allows(stored.rtype)]
-    links = [("self", f"{exchange.base}/Patient/{fid}/$everything")]
-    return fhir_json(everything_bundle(kept, base=exchange.base, links=links))
 
 
 router.include_router(write_router)

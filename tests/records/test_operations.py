@@ -13,7 +13,6 @@ from tests.records.support import (
     OTHER_SITE,
     OTHER_STATION,
     Records,
-    client_of,
     codes,
     ids,
     observation,
@@ -70,33 +69,6 @@ async def test_the_last_of_each_code_are_found(fhir: httpx.AsyncClient, records:
     assert ids(one.json()) == [pulse[1], weight]
     assert ids(two.json()) == [pulse[1], pulse[2]]
     assert [answer.status_code for answer in bad] == [400, 400, 400]
-
-
-async def test_a_whole_encounter_holds_what_it_touches(
-    hub: Hub, fhir: httpx.AsyncClient, records: Records
-) -> None:
-    about = await records.new_patient()
-    encounter = {
-        "resourceType": "Encounter",
-        "id": str(uuid4()),
-        "status": "finished",
-        "class": {"code": "AMB"},
-        "subject": {"reference": f"Patient/{about}"},
-    }
-    fid = (await records.put(encounter)).fid
-    seen = (await records.put(observation(about, encounter={"reference": f"Encounter/{fid}"}))).fid
-    await records.put(observation(about))
-
-    whole = await fhir.get(f"/fhir/Encounter/{fid}/$everything")
-    async with client_of(hub, "system/Encounter.rs") as narrow:
-        alone = await narrow.get(f"/fhir/Encounter/{fid}/$everything")
-    async with person(hub, Role.DOCTOR) as stranger:
-        foreign = await stranger.get(f"/fhir/Encounter/{fid}/$everything")
-
-    assert ids(whole.json())[0] == fid
-    assert set(ids(whole.json())) == {fid, about, seen}
-    assert ids(alone.json()) == [fid]
-    assert foreign.status_code == 404
 
 
 async def test_patients_that_fit_are_scored_and_graded(fhir: httpx.AsyncClient, records: Records) -> None:
