@@ -37,6 +37,7 @@ from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.logging import where
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.records.async_routes import router as async_routes
 from clinic_net.records.cors import FhirCors
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
@@ -80,6 +81,7 @@ def create_app(
     app.include_router(health_routes)
     app.include_router(access_routes)
     app.include_router(fleet_routes)
+    app.include_router(async_routes)
     app.include_router(search_routes)
     app.include_router(records_routes)
     app.include_router(sync_routes)

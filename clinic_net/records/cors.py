@@ -16,7 +16,15 @@ _REQUEST_HEADERS = (
     "If-None-Match",
     "Prefer",
 )
-_RESPONSE_HEADERS = ("Content-Location", "ETag", "Last-Modified", "Location", "Retry-After")
+_RESPONSE_HEADERS = (
+    "Content-Location",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Location",
+    "Retry-After",
+    "X-Progress",
+)
 
 
 class FhirCors(CORSMiddleware):

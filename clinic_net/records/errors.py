@@ -99,6 +99,13 @@ class UnsupportedInteraction(Refusal):
     status: ClassVar[int] = 405
 
 
+class AsyncUnsupported(Refusal):
+    """This is answered at once or not at all."""
+
+    code = "async-unsupported"
+    status: ClassVar[int] = 400
+
+
 class UnsupportedFormat(Refusal):
     """The answer was asked for in a format other than FHIR JSON."""
 

@@ -145,7 +145,8 @@ async def begin_where_needed(s: AsyncSession, *, now: datetime) -> str | None:
 
 
 async def _go_on(s: AsyncSession, run: str, part: ReindexPart, *, at: datetime | None = None) -> None:
-    await announce(s, TOPIC, {"run": run, "rtype": part.rtype, "through": part.through}, at=at)
+    payload = {"run": run, "rtype": part.rtype, "through": part.through}
+    await announce(s, TOPIC, payload, at=at, lane=TOPIC)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Bundles as text: stored bytes are put together, never written anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clinic_net.fhir import parse, write
@@ -113,6 +113,14 @@ def history_bundle(found: Sequence[PastVersion], *, base: str, links: Iterable[L
 def response_bundle(kind: str, entries: Iterable[tuple[dict[str, Any], bytes | None]]) -> bytes:
     """Return the answers to a transaction or batch, in the order of what was asked."""
     return _bundle(f"{kind}-response", [_entry(*entry) for entry in entries], links=(), total=None)
+
+
+def async_bundle(status: int, text: bytes, marks: Mapping[str, str], *, refused: bool) -> bytes:
+    """Return the answer to a request that was answered later: one entry, with its resource or why it was refused."""
+    response: dict[str, Any] = {"status": str(status), **marks}
+    if refused:
+        response["outcome"] = parse(text)
+    return response_bundle("batch", [({"response": response}, None if refused or not text else text)])
 
 
 def shown(stored: Stored, asked: Search) -> bytes:

@@ -9,8 +9,8 @@ from clinic_net.records.reindexing import begin as begin_reindex
 from clinic_net.records.reindexing import begin_where_needed as begin_reindex_where_needed
 from clinic_net.records.reindexing import progress as progress_of_reindex
 from clinic_net.records.reindexing import step as step_of_reindex
-from clinic_net.records.reindexing import sweep
 from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.sweeping import sweep
 from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
 
 __all__ = [
