@@ -39,10 +39,11 @@ from clinic_net.records.entries import (
 )
 from clinic_net.records.errors import UnknownReference, UnknownResource, UnsupportedInteraction
 from clinic_net.records.outcomes import refusal_of, status_of
+from clinic_net.records.preconditions import demand_none_match, has_already
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
-from clinic_net.records.shapes import News, Stored, has_version, instant
+from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import condition_key, delete, match_one, put, tell
 
 _ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
@@ -337,7 +338,7 @@ class _Run:
             return self._found[entry.position]
         assert entry.text is not None
         fid = entry.fid or str(new_id(self._asking.now))
-        return await put(
+        stored = await put(
             self._s,
             entry.text if entry.method == "PUT" else self._with_id(entry.text, fid),
             rtype=entry.rtype,
@@ -351,6 +352,8 @@ class _Run:
             with_patient=True,
             news=self.news,
         )
+        demand_none_match(entry.if_none_match if entry.method == "PUT" else None, stored)
+        return stored
 
     def _with_id(self, text: bytes, fid: str) -> bytes:
         """A create's own id does not count (FHIR R4 http §3.1.0.8)."""
@@ -379,7 +382,7 @@ class _Run:
                 "etag": f'W/"{stored.version}"',
                 "lastModified": instant(stored.updated),
             }
-            if entry.if_none_match and has_version(entry.if_none_match, stored):
+            if has_already(entry.if_none_match, entry.if_modified_since, stored):
                 return {"response": {**response, "status": "304 Not Modified"}}, None
             return {"response": response}, stored.text
         asked = parse_search(entry.rtype, entry.query, base_url=asking.base)

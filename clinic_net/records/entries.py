@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -42,6 +43,7 @@ class Entry:
     if_match: int | None = None
     if_none_exist: Pairs | None = None
     if_none_match: str | None = None
+    if_modified_since: datetime | None = None
 
     @property
     def criteria(self) -> Pairs | None:
@@ -115,6 +117,7 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
         if_match=_version(request, position),
         if_none_exist=_criteria(request, position),
         if_none_match=_text(request, "ifNoneMatch", position),
+        if_modified_since=_instant(request, "ifModifiedSince", position),
     )
 
 
@@ -123,6 +126,17 @@ def _text(members: Mapping[str, Any], name: str, position: int) -> str | None:
     if value is not None and not isinstance(value, str):
         raise malformed(position, f"{name} must be text")
     return value
+
+
+def _instant(request: Mapping[str, Any], name: str, position: int) -> datetime | None:
+    text = _text(request, name, position)
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise malformed(position, f"{name} must be an instant") from None
+    if found is not None and found.tzinfo is None:
+        raise malformed(position, f"{name} must be an instant")
+    return found
 
 
 def _version(request: Mapping[str, Any], position: int) -> int | None:

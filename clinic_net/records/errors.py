@@ -67,6 +67,12 @@ class VersionConflict(PreconditionFailed):
     code = "version-conflict"
 
 
+class ResourceExists(PreconditionFailed):
+    """It was to be written only where nothing is, or not over this version (``If-None-Match``)."""
+
+    code = "resource-exists"
+
+
 class AlreadyExists(Conflict):
     """It was to be created, and it is there already."""
 

@@ -7,6 +7,7 @@ from clinic_net.records import rules, service
 from clinic_net.records.entries import pairs_of
 from clinic_net.records.errors import MalformedRequest
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, written
+from clinic_net.records.preconditions import demand_none_match
 
 router = APIRouter(route_class=FhirRoute)
 
@@ -66,6 +67,7 @@ async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
         if_match=exchange.if_match,
         with_patient=True,
     )
+    demand_none_match(exchange.request.headers.get("if-none-match"), stored)
     return written(exchange, stored)
 
 
@@ -82,6 +84,7 @@ async def update_where(rtype: str, exchange: Exchanging) -> Response:
         may_create=exchange.allows(rtype, "c"),
         if_match=exchange.if_match,
     )
+    demand_none_match(exchange.request.headers.get("if-none-match"), stored)
     return written(exchange, stored)
 
 
