@@ -8,8 +8,11 @@ from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_par
 from clinic_net.fhir.index import uncompiled
 from clinic_net.fhir.search_compartments import compartments
 
-PUBLISHED = "2026-11-22"
+PUBLISHED = "2026-11-24"
 """When what this statement says last changed."""
+
+REINDEX = "urn:clinic-net:operation:reindex"
+"""Our own: no standard defines it."""
 
 _INTERACTIONS = (
     "read",
@@ -116,6 +119,7 @@ def capability_statement(base: str) -> bytes:
                     "interaction": [
                         {"code": code} for code in ("transaction", "batch", "history-system", "search-system")
                     ],
+                    "operation": [{"name": "reindex", "definition": REINDEX}],
                     "compartment": [compartment.url for compartment in compartments().values()],
                 }
             ],

@@ -29,14 +29,19 @@ async def simple_inputs(exchange: Exchange, known: Collection[str]) -> Pairs:
     Raises:
         MalformedRequest: a parameter is not ``known``, or has no single value.
     """
+    pairs = await all_inputs(exchange)
+    if any(name not in known for name, _ in pairs):
+        raise MalformedRequest("this operation has no such parameter")
+    return pairs
+
+
+async def all_inputs(exchange: Exchange) -> Pairs:
+    """Return the names and values of whatever is given, as ``simple_inputs``; search parameters among them."""
     pairs = exchange.request.query_params.multi_items()
     if exchange.request.method == "POST" and await exchange.request.body():
         for name, items in parameters_of(parse(await exchange.body())).items():
             pairs += [(name, _value(name, item)) for item in items]
-    pairs = [pair for pair in pairs if pair[0] not in _TRANSPORT]
-    if any(name not in known for name, _ in pairs):
-        raise MalformedRequest("this operation has no such parameter")
-    return pairs
+    return [pair for pair in pairs if pair[0] not in _TRANSPORT]
 
 
 def _value(name: str, item: dict[str, Any]) -> str:

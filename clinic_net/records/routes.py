@@ -26,6 +26,7 @@ from clinic_net.records.http import (
 )
 from clinic_net.records.operation_routes import router as operation_router
 from clinic_net.records.reindex_routes import router as reindex_router
+from clinic_net.records.validate_routes import router as validate_router
 from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
@@ -36,6 +37,7 @@ router.include_router(compartment_router)
 router.include_router(everything_router)
 router.include_router(history_router)
 router.include_router(operation_router)
+router.include_router(validate_router)
 
 
 @router.api_route("/metadata", methods=_READ)
