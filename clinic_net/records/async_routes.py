@@ -7,7 +7,7 @@ because whoever asks for it does not wait for an answer.
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from starlette.routing import Match
+from starlette.routing import Match, compile_path
 from starlette.types import Scope
 
 from clinic_net.records import async_requests
@@ -26,22 +26,25 @@ _LATER_ANYWAY = ("metadata", ".well-known", "_async", "_reindex", "$reindex")
 """First parts of addresses to which the preference means nothing."""
 _SEEN = "records.prefers_async"
 
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
 _DEFERRABLE = (
-    ("bundle", "POST", ("", "/")),
-    ("search-types", "GET", ("", "/")),
-    ("search-types-by-form", "POST", ("/_search",)),
-    ("search", "GET", ("/{rtype:type_name}",)),
-    ("search-by-form", "POST", ("/{rtype:type_name}/_search",)),
-    ("search-compartment", "GET", ("/{owner:type_name}/{fid}/{rtype:type_name}",)),
-    ("search-compartment-by-form", "POST", ("/{owner:type_name}/{fid}/{rtype:type_name}/_search",)),
-    ("search-whole-compartment", "GET", ("/{owner:type_name}/{fid}/*",)),
-    ("search-whole-compartment-by-form", "POST", ("/{owner:type_name}/{fid}/_search",)),
-    ("everything-of-patient", "GET", ("/Patient/{fid}/$everything",)),
-    ("everything-of-patient", "POST", ("/Patient/{fid}/$everything",)),
-    ("everything-of-encounter", "GET", ("/Encounter/{fid}/$everything",)),
-    ("everything-of-encounter", "POST", ("/Encounter/{fid}/$everything",)),
+    ("bundle", "POST", ""),
+    ("search-types", "GET", ""),
+    ("search-types-by-form", "POST", "_search"),
+    ("search", "GET", "{rtype:type_name}"),
+    ("search-by-form", "POST", "{rtype:type_name}/_search"),
+    ("search-compartment", "GET", "{owner:type_name}/{fid}/{rtype:type_name}"),
+    ("search-compartment-by-form", "POST", "{owner:type_name}/{fid}/{rtype:type_name}/_search"),
+    ("search-whole-compartment", "GET", "{owner:type_name}/{fid}/*"),
+    ("search-whole-compartment-by-form", "POST", "{owner:type_name}/{fid}/_search"),
+    ("everything-of-patient", "GET", "Patient/{fid}/$everything"),
+    ("everything-of-patient", "POST", "Patient/{fid}/$everything"),
+    ("everything-of-encounter", "GET", "Encounter/{fid}/$everything"),
+    ("everything-of-encounter", "POST", "Encounter/{fid}/$everything"),
 )
-"""Interaction (see ``async_running``), method and addresses of what may be answered later."""
+"""Interaction (see ``async_running``), method and address of what may be answered later."""
+_PATTERNS = [(interaction, method, compile_path(address)[0]) for interaction, method, address in _DEFERRABLE]
 
 
 def _prefers_async(scope: Scope) -> bool:
@@ -56,34 +59,25 @@ def _prefers_async(scope: Scope) -> bool:
 
 
 class AsyncRoute(FhirRoute):
-    """Is there only for requests that prefer an answer later."""
+    """Is there only for requests that prefer an answer later, at addresses to which that means something."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or not _prefers_async(scope):
             return Match.NONE, {}
-        return super().matches(scope)
-
-
-class _Elsewhere(AsyncRoute):
-    """Matches what those before it did not, but for addresses to which the preference means nothing."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        first = scope.get("path", "").removeprefix("/fhir").lstrip("/").partition("/")[0]
+        first = scope["path"].removeprefix("/fhir").lstrip("/").partition("/")[0]
         return (Match.NONE, {}) if first in _LATER_ANYWAY else super().matches(scope)
 
 
-def _router(route_class: type[FhirRoute]) -> APIRouter:
-    return APIRouter(prefix="/fhir", route_class=route_class, dependencies=[Depends(demand_format)])
+router = APIRouter(prefix="/fhir", route_class=AsyncRoute, dependencies=[Depends(demand_format)])
+status_router = APIRouter(route_class=FhirRoute)
 
 
-_kept, _refused, _status = _router(AsyncRoute), _router(_Elsewhere), _router(FhirRoute)
-
-
-async def defer(request: Request, exchange: Exchanging) -> Response:
-    """Keep the request and say where its answer will be."""
+@router.api_route("", methods=_ALL_METHODS, include_in_schema=False)
+@router.api_route("/{path:path}", methods=_ALL_METHODS, include_in_schema=False)
+async def defer(request: Request, exchange: Exchanging, path: str = "") -> Response:
+    """Keep the request and say where its answer will be; refuse what is always answered at once."""
     deferred = Deferred(
-        interaction=request.scope["route"].name,
-        path=request.path_params,
+        *_interaction(request.method, path),
         method=request.method,
         query=request.scope["query_string"].decode("latin-1"),
         headers={name: request.headers[name] for name in _KEPT_HEADERS if name in request.headers},
@@ -93,20 +87,15 @@ async def defer(request: Request, exchange: Exchanging) -> Response:
     return Response(status_code=202, headers={"Content-Location": f"{exchange.base}/_async/{name}"})
 
 
-for _interaction, _method, _addresses in _DEFERRABLE:
-    for _address in _addresses:
-        _kept.add_api_route(_address, defer, methods=[_method], name=_interaction, include_in_schema=False)
-
-
-@_refused.api_route(
-    "/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False
-)
-async def elsewhere(path: str, exchange: Exchanging) -> Response:
-    """Refuse what is always answered at once."""
+def _interaction(method: str, path: str) -> tuple[str, dict[str, str]]:
+    for interaction, by, pattern in _PATTERNS:
+        found = pattern.fullmatch(path) if method == by else None
+        if found is not None:
+            return interaction, found.groupdict()
     raise AsyncUnsupported("this is answered at once only: ask without respond-async")
 
 
-@_status.api_route("/_async/{name}", methods=["GET", "HEAD"])
+@status_router.api_route("/_async/{name}", methods=["GET", "HEAD"])
 async def status(name: str, exchange: Exchanging) -> Response:
     """Say that a request is not answered yet, or give its answer as the one entry of a batch-response."""
     found = await async_requests.status(exchange.s, name, owner=exchange.by, now=exchange.now)
@@ -121,7 +110,7 @@ async def status(name: str, exchange: Exchanging) -> Response:
     return response
 
 
-@_status.delete("/_async/{name}")
+@status_router.delete("/_async/{name}")
 async def forget(name: str, exchange: Exchanging) -> Response:
     """Take a request back, or forget its answer."""
     await async_requests.forget(exchange.s, name, owner=exchange.by, now=exchange.now)
@@ -132,9 +121,3 @@ def _answer(found: AsyncRequest) -> bytes:
     marks: dict[str, Any] = dict(found.marks or {})
     refused = marks.pop("refused", False)
     return async_bundle(found.status or 500, bytes(found.answer or b""), marks, refused=refused)
-
-
-router = APIRouter()
-router.include_router(_status)
-router.include_router(_kept)
-router.include_router(_refused)

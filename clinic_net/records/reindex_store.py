@@ -1,6 +1,7 @@
 """The queries of reindexing. It is the hub's own work and goes through every tenant; nothing of it reaches a caller."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,11 +13,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.records.fingerprints import EXTRACTOR
 from clinic_net.records.index import Rows
-from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow
+from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
 from clinic_net.records.reindex_model import IndexState, Reindex, ReindexPart
 
 CHUNK = 200
-"""Resources of one transaction: their rows are held for the time it takes to write what differs."""
+"""Resources of one transaction: those that differ are held for the time it takes to write that."""
 CHUNK_BYTES = 8 * 1024 * 1024
 """Of bodies in one transaction, unless a single one is larger."""
 
@@ -33,11 +34,31 @@ _RANGES: tuple[tuple[type[SQLModel], str, tuple[str, ...]], ...] = (
 
 
 class Body(NamedTuple):
-    """A resource as it was read for reindexing."""
+    """A resource as it was read for reindexing, with the tokens that its head says it has."""
 
     rid: int
     version: int
     body: bytes
+    tokens: frozenset[int]
+
+
+Row = tuple[Any, ...]
+"""An index row as a value: the resource's number first, then the columns of its table."""
+
+
+@dataclass
+class Differences:
+    """What is not as it should be: by table the rows too many and too few, and heads with other tokens."""
+
+    tokens: tuple[set[Row], set[Row]]
+    ranges: list[tuple[set[Row], set[Row]]]
+    heads: dict[int, list[int]]
+
+    @property
+    def rids(self) -> set[int]:
+        """The resources of which anything differs."""
+        rows = (row[0] for pair in (self.tokens, *self.ranges) for rows in pair for row in rows)
+        return {*rows, *self.heads}
 
 
 async def take_turns(s: AsyncSession) -> None:
@@ -139,89 +160,93 @@ async def chunk(s: AsyncSession, part: ReindexPart) -> list[Body]:
         .subquery()
     )
     statement = (
-        select(col(Resource.rid), col(Resource.version), col(Resource.body))
+        select(col(Resource.rid), col(Resource.version), col(Resource.body), col(Resource.tokens))
         .join(next_ones, next_ones.c.rid == col(Resource.rid))
         .where(next_ones.c.before < CHUNK_BYTES)
         .order_by(col(Resource.rid))
     )
     rows: Any = (await (await s.connection()).execute(statement)).all()
-    return [Body(row[0], row[1], bytes(row[2] or b"")) for row in rows]
+    return [Body(row[0], row[1], bytes(row[2] or b""), frozenset(row[3])) for row in rows]
 
 
-async def hold_unchanged(s: AsyncSession, rids: Sequence[int]) -> dict[int, tuple[int, frozenset[int]]]:
-    """Hold what of these resources no writer holds; return version and tokens of each."""
+async def differences(
+    s: AsyncSession, wanted: Mapping[int, Rows], tokens: Mapping[int, frozenset[int]]
+) -> Differences:
+    """Compare the index rows of resources with those they should have; ``tokens`` as their heads say."""
+    return Differences(
+        tokens=await _differing_tokens(s, wanted, tokens),
+        ranges=[await _differing_rows(s, wanted, *table) for table in _RANGES],
+        heads={rid: sorted(rows.tokens) for rid, rows in wanted.items() if rows.tokens != tokens[rid]},
+    )
+
+
+async def _differing_tokens(
+    s: AsyncSession, wanted: Mapping[int, Rows], tokens: Mapping[int, frozenset[int]]
+) -> tuple[set[Row], set[Row]]:
+    pairs = [(h, rid) for rid, rows in wanted.items() for h in rows.tokens | tokens[rid]]
+    statement = text(
+        "select t.rid, t.h from unnest(cast(:h as bigint[]), cast(:rid as bigint[])) as x (h, rid)"
+        " join records_ix_token t on t.h = x.h and t.rid = x.rid"
+    )
+    given = {"h": [h for h, _ in pairs], "rid": [rid for _, rid in pairs]}
+    held: set[Row] = {tuple(row) for row in (await (await s.connection()).execute(statement, given)).all()}
+    right: set[Row] = {(rid, h) for rid, rows in wanted.items() for h in rows.tokens}
+    return held - right, right - held
+
+
+async def _differing_rows(
+    s: AsyncSession, wanted: Mapping[int, Rows], table: type[SQLModel], member: str, columns: tuple[str, ...]
+) -> tuple[set[Row], set[Row]]:
+    fields: list[Any] = [getattr(table, name) for name in ("rid", *columns)]
+    statement = select(*fields).where(fields[0].in_(sorted(wanted)))
+    held: set[Row] = {tuple(row) for row in (await (await s.connection()).execute(statement)).all()}
+    right: set[Row] = {(rid, *row) for rid, rows in wanted.items() for row in getattr(rows, member)}
+    return held - right, right - held
+
+
+async def hold(s: AsyncSession, rids: Collection[int]) -> dict[int, int]:
+    """Hold what of these resources no writer holds; return the version of each."""
     statement = (
-        select(col(Resource.rid), col(Resource.version), col(Resource.tokens))
-        .where(col(Resource.rid).in_(rids))
+        select(col(Resource.rid), col(Resource.version))
+        .where(col(Resource.rid).in_(sorted(rids)))
         .order_by(col(Resource.rid))
         .with_for_update(skip_locked=True)
     )
     rows: Any = (await (await s.connection()).execute(statement)).all()
-    return {row[0]: (row[1], frozenset(row[2])) for row in rows}
+    return {row[0]: row[1] for row in rows}
 
 
-async def write_differences(
-    s: AsyncSession, wanted: Mapping[int, Rows], tokens: Mapping[int, frozenset[int]]
-) -> set[int]:
-    """Make the index rows of these held resources what they should be; return which were not.
-
-    ``tokens`` are those that the head of each says it has.
-    """
-    changed = await _write_tokens(s, wanted, tokens)
-    for table, member, columns in _RANGES:
-        changed |= await _write_ranges(s, wanted, table, member, columns)
-    return changed
-
-
-async def _write_tokens(
-    s: AsyncSession, wanted: Mapping[int, Rows], tokens: Mapping[int, frozenset[int]]
-) -> set[int]:
+async def write(s: AsyncSession, found: Differences, rids: Collection[int]) -> None:
+    """Make the index rows of these held resources what they should be."""
     connection = await s.connection()
-    pairs = [(h, rid) for rid, rows in wanted.items() for h in rows.tokens | tokens[rid]]
-    there = text(
-        "select t.h, t.rid from unnest(cast(:h as bigint[]), cast(:rid as bigint[])) as x (h, rid)"
-        " join records_ix_token t on t.h = x.h and t.rid = x.rid"
-    )
-    given = {"h": [h for h, _ in pairs], "rid": [rid for _, rid in pairs]}
-    held = {(row[0], row[1]) for row in (await connection.execute(there, given)).all()}
-    right = {(h, rid) for rid, rows in wanted.items() for h in rows.tokens}
-    for statement, these in (
-        ("delete from records_ix_token where h = :h and rid = :rid", held - right),
-        (
-            "insert into records_ix_token (h, rid) values (:h, :rid) on conflict do nothing",
-            right - held,
-        ),
-    ):
-        if these:
-            await connection.execute(text(statement), [{"h": h, "rid": rid} for h, rid in sorted(these)])
-    heads: list[dict[str, Any]] = [
-        {"rid": rid, "tokens": sorted(rows.tokens)}
-        for rid, rows in wanted.items()
-        if rows.tokens != tokens[rid]
-    ]
+    await _write_rows(s, TokenRow, ("h",), _of(found.tokens, rids))
+    for (table, _, columns), pair in zip(_RANGES, found.ranges, strict=True):
+        await _write_rows(s, table, columns, _of(pair, rids))
+    heads = [{"rid": rid, "tokens": tokens} for rid, tokens in found.heads.items() if rid in rids]
     if heads:
         await connection.execute(
             text("update records_resource set tokens = cast(:tokens as bigint[]) where rid = :rid"), heads
         )
-    return {rid for _, rid in held ^ right} | {head["rid"] for head in heads}
 
 
-async def _write_ranges(
-    s: AsyncSession, wanted: Mapping[int, Rows], table: type[SQLModel], member: str, columns: tuple[str, ...]
-) -> set[int]:
+def _of(pair: tuple[set[Row], set[Row]], rids: Collection[int]) -> tuple[list[Row], list[Row]]:
+    gone, fresh = ([row for row in rows if row[0] in rids] for rows in pair)
+    return gone, fresh
+
+
+async def _write_rows(
+    s: AsyncSession, table: type[SQLModel], columns: tuple[str, ...], pair: tuple[list[Row], list[Row]]
+) -> None:
     connection, names = await s.connection(), ("rid", *columns)
-    fields: list[Any] = [getattr(table, name) for name in names]
-    statement = select(*fields).where(fields[0].in_(sorted(wanted)))
-    held = {tuple(row) for row in (await connection.execute(statement)).all()}
-    right = {(rid, *row) for rid, rows in wanted.items() for row in getattr(rows, member)}
-    gone = [dict(zip((f"old_{name}" for name in names), row, strict=True)) for row in held - right]
+    gone, fresh = pair
     if gone:
+        fields: list[Any] = [getattr(table, name) for name in names]
         same = (field == bindparam(f"old_{name}") for name, field in zip(names, fields, strict=True))
-        await connection.execute(delete(table).where(and_(*same)), gone)
-    fresh = [dict(zip(names, row, strict=True)) for row in right - held]
+        rows = [dict(zip((f"old_{name}" for name in names), row, strict=True)) for row in gone]
+        await connection.execute(delete(table).where(and_(*same)), rows)
     if fresh:
-        await connection.execute(insert(table).on_conflict_do_nothing(), fresh)
-    return {row[0] for row in held ^ right}
+        rows = [dict(zip(names, row, strict=True)) for row in fresh]
+        await connection.execute(insert(table).on_conflict_do_nothing(), rows)
 
 
 async def close_finished(s: AsyncSession, *, now: datetime, replaced: bool) -> None:

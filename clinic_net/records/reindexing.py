@@ -212,15 +212,14 @@ async def _do_chunk(s: AsyncSession, part: ReindexPart, *, now: datetime) -> Non
         return
     # Beside the loop: in a hub that runs its own worker, calls are rung from the same thread.
     made = await asyncio.to_thread(_rows, part.rtype, bodies, await keys_of(s))
-    held = await store.hold_unchanged(s, [body.rid for body in bodies])
-    free = next((at for at, body in enumerate(bodies) if body.rid not in held), len(bodies))
+    wanted = {body.rid: rows for body in bodies if (rows := made[body.rid]) is not None}
+    found = await store.differences(s, wanted, {body.rid: body.tokens for body in bodies})
+    held = await store.hold(s, found.rids)
+    # What a writer holds is looked at again, and all that comes after it.
+    free = next((at for at, body in enumerate(bodies) if body.rid in found.rids - held.keys()), len(bodies))
     done = bodies[:free]
-    wanted = {
-        body.rid: rows
-        for body in done
-        if held[body.rid][0] == body.version and (rows := made[body.rid]) is not None
-    }
-    changed = await store.write_differences(s, wanted, {rid: held[rid][1] for rid in wanted})
+    changed = {body.rid for body in done if held.get(body.rid) == body.version}
+    await store.write(s, found, changed)
     if done:
         part.through = done[-1].rid
     part.done += len(done)

@@ -9,6 +9,7 @@ from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub
 from clinic_net.records import service
+from clinic_net.records.async_routes import status_router
 from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
 from clinic_net.records.compartment_routes import router as compartment_router
@@ -32,6 +33,7 @@ from clinic_net.records.write_routes import router as write_router
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
 
+router.include_router(status_router)
 router.include_router(reindex_router)
 router.include_router(compartment_router)
 router.include_router(everything_router)
