@@ -31,6 +31,8 @@ REQUEST_KEPT = timedelta(hours=24)
 """How long a request waits for a worker: longer than any outage should last."""
 LOST_AFTER = timedelta(minutes=5)
 """Longer than any request takes: one that has not ended by then lost its job."""
+MOST_TRIES = 5
+"""A request that ends its worker each time must not do so for ever."""
 MOST_KEPT = 100
 """Requests and answers that one caller may have here at a time."""
 _FULL_FOR_S = 60
@@ -134,7 +136,11 @@ async def taken(s: AsyncSession, name: str, *, now: datetime) -> AsyncRequest | 
             col(AsyncRequest.finished_at).is_(None),
             col(AsyncRequest.expires_at) > now,
         )
-        .values(started_at=func.coalesce(col(AsyncRequest.started_at), now), moved_at=now)
+        .values(
+            started_at=func.coalesce(col(AsyncRequest.started_at), now),
+            moved_at=now,
+            tries=col(AsyncRequest.tries) + 1,
+        )
         .returning(col(AsyncRequest.id))
     )
     if (await (await s.connection()).execute(statement)).first() is None:

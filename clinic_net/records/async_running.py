@@ -15,7 +15,7 @@ from clinic_net.fhir import from_refusal, write
 from clinic_net.kernel.errors import Invalid, Refusal, Unavailable
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.logging import where
-from clinic_net.records import compartment_routes, everything_routes, routes, search_routes
+from clinic_net.records import async_requests, compartment_routes, everything_routes, routes, search_routes
 from clinic_net.records.async_model import AsyncRequest
 from clinic_net.records.async_requests import Answer, Forgotten, finish, taken
 from clinic_net.records.errors import TryAgain
@@ -39,6 +39,8 @@ INTERACTIONS: Mapping[str, Callable[..., Awaitable[Response]]] = {
 }
 """What may be answered later. The names are kept with requests and outlive a release."""
 
+_FAILED = Unavailable("something went wrong here; try again")
+
 
 async def run(hub: Hub, name: str) -> None:
     """Carry out a request, once: a second run finds it answered, and what it did is undone.
@@ -50,7 +52,8 @@ async def run(hub: Hub, name: str) -> None:
     if request is None:
         return
     try:
-        answer = await _answered(hub, request)
+        tired = request.tries > async_requests.MOST_TRIES
+        answer = _refused(_FAILED, status=500) if tired else await _answered(hub, request)
         if answer is not None:
             async with hub.sessions() as s, s.begin():
                 await finish(s, name, answer, now=hub.now())
@@ -71,7 +74,7 @@ async def _answered(hub: Hub, request: AsyncRequest) -> Answer | None:
         raise
     except Exception as failure:  # noqa: BLE001 -- whoever asked must hear of it, as over HTTP
         log.error("async_request_failed", error=type(failure).__name__, place=where(failure))
-        return _refused(Unavailable("something went wrong here; try again"), status=500)
+        return _refused(_FAILED, status=500)
     return None
 
 

@@ -268,6 +268,28 @@ async def test_a_worker_that_dies_leaves_nothing_and_another_does_it(
     assert (await fhir.get(f"/fhir/Patient/{fid}")).status_code == 200
 
 
+async def test_a_request_that_ends_its_worker_each_time_is_given_up(
+    hub: Hub, fhir: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = await ask(fhir, "GET", "/Patient")
+    name = address.rpartition("/")[2]
+    tries = 0
+
+    async def dies(**_: Any) -> None:
+        nonlocal tries
+        tries += 1
+        raise OperationalError("the connection", None, ConnectionError())
+
+    monkeypatch.setattr(async_running, "INTERACTIONS", {"search": dies})
+    for _ in range(async_requests.MOST_TRIES):
+        with pytest.raises(OperationalError):
+            await async_running.run(hub, name)
+    await async_running.run(hub, name)
+
+    assert tries == async_requests.MOST_TRIES
+    assert (await told(fhir, address))["response"]["status"] == "500"
+
+
 async def test_a_failure_of_ours_is_told_and_quotes_nothing(
     hub: Hub, fhir: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

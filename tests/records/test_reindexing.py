@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net import cli
+from clinic_net import cli, worker
 from clinic_net.access.principals import Role
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import reindex_store, reindexing, service
@@ -241,6 +241,27 @@ async def test_new_definitions_are_noticed_and_only_their_types_done(
     assert found is not None
     assert found.types == ("Patient",)
     assert (again, after) == (None, None)
+
+
+async def test_a_worker_that_starts_with_other_definitions_begins_by_itself(
+    hub: Hub, records: Records
+) -> None:
+    fid = await records.new_patient()
+    await steps(hub, await begin(hub, "Patient"))
+    await spoil(hub, fid)
+    await sql(hub, "update records_index_state set fingerprint = 'of another release'")
+
+    running = asyncio.create_task(worker.run(hub))
+    for _ in range(300):
+        if (17,) not in (await rows(hub, fid))["head"]:
+            break
+        await asyncio.sleep(0.1)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert (17,) not in (await rows(hub, fid))["head"]
+    assert await sql(hub, "select 1 from records_reindex where asked_by = 'hub'") != []
 
 
 async def test_a_run_with_older_definitions_ends_when_newer_ones_come(
