@@ -39,6 +39,7 @@ from clinic_net.kernel.logging import where
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.records.async_routes import router as async_routes
 from clinic_net.records.cors import FhirCors
+from clinic_net.records.express_routes import routes as express_routes
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
@@ -78,10 +79,11 @@ def create_app(
     app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
+    app.include_router(async_routes)  # first: they see only requests that prefer an answer later
+    app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)
     app.include_router(fleet_routes)
-    app.include_router(async_routes)
     app.include_router(search_routes)
     app.include_router(records_routes)
     app.include_router(sync_routes)

@@ -53,6 +53,7 @@ async def _sweep(hub: Hub) -> None:
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
                 await referrals.sweep(session, hub.now())
+            await records.derive(hub)
         except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
             log.warning("sweep_failed", error=type(failure).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,4 +1,5 @@
-"""Compile the official FHIR R4 (4.0.1) definitions into ``clinic_net/fhir/definitions/r4.json``.
+"""Compile the official FHIR R4 (4.0.1) definitions into ``clinic_net/fhir/definitions/r4.json``, and the hierarchies of
+their code systems into ``hierarchies.json`` beside it.
 
 Usage: ``python -m tools.compile_fhir JAR``, where JAR is ``hapi-fhir-validation-resources-r4``, which carries the files
 that HL7 publishes, unchanged. The README beside the compiled file says how to fetch it. The same input always gives the
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 
 VERSION = "4.0.1"
 TARGET = Path(__file__).parent.parent / "clinic_net" / "fhir" / "definitions" / "r4.json"
+HIERARCHIES = TARGET.with_name("hierarchies.json")
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 VALUE_SET = "http://hl7.org/fhir/ValueSet/"
 FHIR_TYPE = CORE + "structuredefinition-fhir-type"
@@ -73,6 +75,38 @@ def _codes(concepts: Iterable[Json]) -> Iterator[str]:
     for concept in concepts:
         yield concept["code"]
         yield from _codes(concept.get("concept", ()))
+
+
+def _parents(concepts: Iterable[Json], parent: str | None = None) -> Iterator[tuple[str, str]]:
+    for concept in concepts:
+        if parent is not None:
+            yield concept["code"], parent
+        yield from _parents(concept.get("concept", ()), concept["code"])
+
+
+def compile_hierarchies(jar: zipfile.ZipFile) -> str:
+    """Return the text of the compiled hierarchies: by code system, the parents of each code that has any."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for resource in _terminology(jar):
+        if resource["resourceType"] != "CodeSystem":
+            continue
+        for code, parent in _parents(resource.get("concept", ())):
+            parents = found.setdefault(resource["url"], {}).setdefault(code, [])
+            if parent not in parents:
+                parents.append(parent)
+    lines = (
+        f"{_line(url)}:{_line({code: sorted(found[url][code]) for code in sorted(found[url])})}"
+        for url in sorted(found)
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _terminology(jar: zipfile.ZipFile) -> list[Json]:
+    return _resources(jar, "valueset/valuesets.xml") + _resources(jar, "valueset/v3-codesystems.xml")
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _type_code(element: Json, code: Json) -> str:
@@ -207,9 +241,7 @@ def _resources(jar: zipfile.ZipFile, name: str) -> list[Json]:
 
 def compile_definitions(jar: zipfile.ZipFile) -> str:
     """Return the text of the compiled file."""
-    value_sets = ValueSets(
-        _resources(jar, "valueset/valuesets.xml") + _resources(jar, "valueset/v3-codesystems.xml")
-    )
+    value_sets = ValueSets(_terminology(jar))
     definitions = [
         resource
         for name in ("profile/profiles-types.xml", "profile/profiles-resources.xml")
@@ -229,13 +261,10 @@ def compile_definitions(jar: zipfile.ZipFile) -> str:
 
 
 def _pretty(sections: dict[str, dict[str, Any]]) -> str:
-    def line(value: object) -> str:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    parts = [f'"fhirVersion":{line(VERSION)}']
+    parts = [f'"fhirVersion":{_line(VERSION)}']
     for name, section in sections.items():
-        body = ",\n".join(f"{line(key)}:{line(section[key])}" for key in sorted(section))
-        parts.append(f"{line(name)}:{{\n{body}\n}}")
+        body = ",\n".join(f"{_line(key)}:{_line(section[key])}" for key in sorted(section))
+        parts.append(f"{_line(name)}:{{\n{body}\n}}")
     return "{" + ",\n".join(parts) + "}\n"
 
 
@@ -243,9 +272,10 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit("usage: python -m tools.compile_fhir JAR")
     with zipfile.ZipFile(sys.argv[1]) as jar:
-        text = compile_definitions(jar)
-    TARGET.write_text(text, encoding="utf-8")
-    print(f"{TARGET.name}: {len(text.encode())} bytes")
+        texts = {TARGET: compile_definitions(jar), HIERARCHIES: compile_hierarchies(jar)}
+    for target, text in texts.items():
+        target.write_text(text, encoding="utf-8")
+        print(f"{target.name}: {len(text.encode())} bytes")
 
 
 if __name__ == "__main__":

@@ -128,6 +128,21 @@ def _bearer(connection: HTTPConnection) -> str | None:
     return token.strip()
 
 
+def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | None:
+    """Return the client whose valid token came with a request, without looking whether it was disabled since.
+
+    For requests that share a transaction: whoever carries them asks ``service.still_valid`` for all of them at once.
+    None for every other caller: ask ``principal_of``.
+
+    Raises:
+        InvalidToken: it is not a token of this hub, or has ended.
+    """
+    token = _bearer(connection)
+    if token is None:
+        return None
+    return service.client_of_token(token, issuer=issuer_of(hub.settings), now=hub.now())
+
+
 async def principal_of(
     connection: HTTPConnection, session: AsyncSession, settings: HubSettings, *, now: datetime
 ) -> Principal:

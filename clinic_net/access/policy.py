@@ -45,6 +45,9 @@ class Relation:
 
 NOTHING = RecordScope(tenants=frozenset(), grantee=None, writable=False)
 
+EVERYWHERE = RecordScope(tenants=None, grantee=None, writable=False)
+"""Reads of callers each of whom reaches every tenant, asked for together."""
+
 _CLINICAL_ROLES = frozenset({Role.DOCTOR, Role.NURSE, Role.COORDINATOR})
 _COORDINATOR_WRITES = frozenset({"Task", "ServiceRequest", "Communication", "Appointment"})
 _STATION_ACTIONS = "cru"

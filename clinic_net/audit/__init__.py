@@ -5,6 +5,6 @@ an action, an outcome and a purpose; never a name, a value or a search term. The
 change or delete a row.
 """
 
-from clinic_net.audit.service import OK, record
+from clinic_net.audit.service import OK, Event, record, record_many
 
-__all__ = ["OK", "record"]
+__all__ = ["OK", "Event", "record", "record_many"]

@@ -21,7 +21,11 @@ from clinic_net.records.errors import ResourceDeleted
 log = structlog.get_logger()
 
 
-@on("record.stored")
+def _holds_requests(payload: Payload) -> bool:
+    return any(record["rtype"] == "ServiceRequest" for record in payload["records"])
+
+
+@on("record.stored", when=_holds_requests)
 async def take_requests(hub: Hub, payload: Payload) -> None:
     """Turn each teleconsultation request that was stored into a case, once."""
     for record in payload["records"]:

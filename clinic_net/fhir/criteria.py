@@ -59,11 +59,15 @@ class NumberCriterion:
 
 @dataclass(frozen=True, slots=True)
 class QuantityCriterion:
-    """``system`` None: any system, and ``code`` may then be the written unit too. ``code`` None: any unit."""
+    """``system`` None: any system, and ``code`` may then be the written unit too. ``code`` None: any unit.
+
+    ``equal`` is the same in other units, any of which will do.
+    """
 
     number: NumberCriterion
     system: str | None
     code: str | None
+    equal: tuple["QuantityCriterion", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,20 @@ class OfTypeCriterion:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueSetCriterion:
+    """The codes of a value set, named by its canonical address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class WordsCriterion:
+    """A full-text query (see ``fulltext``)."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
 class NearCriterion:
     """A circle: WGS84 degrees and kilometres."""
 
@@ -114,6 +132,8 @@ Criterion = (
     | CompositeCriterion
     | OfTypeCriterion
     | NearCriterion
+    | ValueSetCriterion
+    | WordsCriterion
 )
 
 
@@ -216,6 +236,14 @@ def _date(asked: Asked, value: str) -> DateCriterion:
         ) from None
 
 
+def read_overlap(asked: Asked, value: str) -> DateCriterion:
+    """Return a date with which a value must overlap. Raises InvalidSearchValue."""
+    found = _date(asked, value)
+    if found.prefix != "eq" or value[:2] == "eq":
+        raise asked.invalid("a date without a prefix")
+    return DateCriterion("po", found.lo, found.hi)
+
+
 def _number(asked: Asked, value: str) -> NumberCriterion:
     prefix, rest = _prefixed(value)
     if not _NUMBER.fullmatch(rest):
@@ -241,7 +269,7 @@ def _reference(asked: Asked, value: str) -> ReferenceCriterion:
     if not key:
         raise asked.invalid("must be Type/id, id or an absolute address")
     if ":" in key:
-        return ReferenceCriterion((key, key.split("|")[0]) if "|" in key else (key,))
+        return ReferenceCriterion((key,))
     resource_type, slash, identity = key.rpartition("/")
     if not ID.fullmatch(identity):
         raise asked.invalid("must be Type/id, id or an absolute address")

@@ -11,6 +11,7 @@ NUL and lone surrogates (PostgreSQL's jsonb refuses them), anything but an objec
 
 import json
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -185,12 +186,25 @@ def _unusable(number: str) -> bool:
     return False
 
 
-def stamp(text: bytes, *, id: str, version_id: str, last_updated: str) -> bytes:
+_TYPE_FIRST = re.compile(rb'[ \t\r\n]*+\{[ \t\r\n]*+"resourceType"[ \t\r\n]*+:[ \t\r\n]*+"[A-Za-z]++"')
+
+
+def stamp(
+    text: bytes, *, id: str, version_id: str, last_updated: str, resource: Mapping[str, Any] | None = None
+) -> bytes:
     """Set ``id``, ``meta.versionId`` and ``meta.lastUpdated`` in a resource's text; every other byte stays.
 
     ``text`` must have passed ``parse``; ``last_updated`` is a FHIR instant. A missing ``id`` or ``meta`` is put behind
-    ``resourceType`` (or first); other members of ``meta`` are kept. Raises MalformedJson when ``meta`` is no object.
+    ``resourceType`` (or first); other members of ``meta`` are kept. ``resource``, if it is at hand, is what ``parse``
+    gave: where nothing is to be replaced, the text need not be searched. Raises MalformedJson when ``meta`` is no
+    object.
     """
+    if resource is not None and "meta" not in resource and resource.get("id", id) == id:
+        first = _TYPE_FIRST.match(text)
+        if first is not None:
+            named = "" if "id" in resource else f'"id":{json.dumps(id)},'
+            meta = f'"meta":{{"versionId":{json.dumps(version_id)},"lastUpdated":{json.dumps(last_updated)}}}'
+            return b"".join((text[: first.end()], b",", (named + meta).encode(), text[first.end() :]))
     source = text.decode("utf-8")
     root = _Span(source, source.index("{"), frozenset({"resourceType", "id", "meta"}))
     meta_members = {"versionId": json.dumps(version_id), "lastUpdated": json.dumps(last_updated)}

@@ -17,14 +17,18 @@ from .errors import (
     UnknownSearchParameter,
     places,
 )
+from .search_filter import read_filter_term
 from .search_terms import (
     AnyOf,
     Chain,
     Clause,
     DroppableError,
+    Either,
+    Every,
     Has,
     Link,
     Term,
+    Without,
     invalid,
     read_term,
     shown,
@@ -32,7 +36,21 @@ from .search_terms import (
     unsupported,
 )
 
-__all__ = ["AnyOf", "Chain", "Clause", "Has", "Include", "Link", "Search", "Sort", "Term", "parse"]
+__all__ = [
+    "AnyOf",
+    "Chain",
+    "Clause",
+    "Either",
+    "Every",
+    "Has",
+    "Include",
+    "Link",
+    "Search",
+    "Sort",
+    "Term",
+    "Without",
+    "parse",
+]
 
 MAX_PARAMETERS = 50
 MAX_VALUE_LENGTH = 8192
@@ -41,7 +59,9 @@ MAX_COUNT = 1000
 """A larger ``_count`` is answered with this many: the standard lets a server return fewer."""
 
 _TRANSPORT = frozenset({"_format", "_pretty"})
-_NOT_YET = frozenset({"_list", "_type", "_filter", "_contained", "_containedType", "_score", "_query"})
+_NOT_YET = frozenset({"_list", "_type", "_contained", "_containedType", "_score", "_query"})
+_DEFAULTS = {("_contained", "false"), ("_containedType", "container")}
+"""Contained resources are part of what contains them: asking for that, the standard's default, changes nothing."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _TOTALS = frozenset({"none", "estimate", "accurate"})
 _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
@@ -178,14 +198,22 @@ def _apply(search: Search, name: str, value: str, base_url: str | None) -> None:
         _RESULT[name](search, value)
     elif name == "_list":
         search.links.append(_member_of(value))
+    elif name == "_filter":
+        search.links.append(_as_link(read_filter_term(search.resource_type, value, base_url)))
+    elif (name, value) in _DEFAULTS:
+        return
     elif code in _NOT_YET:
         raise DroppableError(unsupported(code, "is not supported"))
     else:
         term = read_term(search.resource_type, name, value, base_url=base_url)
-        if isinstance(term, Clause):
+        if isinstance(term, Clause) and not any(types_of(term)):
             search.clauses.append(term)
         else:
-            search.links.append(term)
+            search.links.append(_as_link(term))
+
+
+def _as_link(term: Term) -> Link:
+    return Every((term,)) if isinstance(term, Clause) else term
 
 
 def _member_of(value: str) -> Has:

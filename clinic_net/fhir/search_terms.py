@@ -5,16 +5,20 @@ parameter means (FHIR R4 search §3.1.1.4.4).
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from .criteria import (
     Asked,
     Criterion,
+    ReferenceCriterion,
     TokenCriterion,
+    ValueSetCriterion,
+    WordsCriterion,
     read,
     read_of_type,
+    read_overlap,
     read_text,
     read_token,
     split,
@@ -29,6 +33,7 @@ from .errors import (
     places,
 )
 from .expressions import NotCompilable, target_types
+from .fulltext import NoWordsError, read_words
 from .index import uncompiled
 
 MAX_ALTERNATIVES = 100
@@ -38,17 +43,32 @@ MAX_BRANCHES = 40
 """Ways that a chain without types may take in all."""
 
 _MODIFIERS = {
-    "token": frozenset({"not", "missing", "text", "in", "not-in", "of-type"}),
+    "token": frozenset({"not", "missing", "text", "in", "not-in", "of-type", "above", "below"}),
     "string": frozenset({"exact", "contains", "missing"}),
-    "reference": frozenset({"identifier", "missing"}),
+    "reference": frozenset({"identifier", "missing", "above", "below"}),
     "uri": frozenset({"above", "below", "missing"}),
 }
-_NEED_TERMINOLOGY = "needs a hierarchy of codes, and this server holds none"
 _READERS: Mapping[str, Callable[[Asked, str], Criterion]] = {
     "identifier": read_token,
     "text": read_text,
     "of-type": read_of_type,
+    "overlaps": read_overlap,
 }
+HIERARCHICAL = {
+    "CarePlan": "part-of",
+    "DeviceDefinition": "parent",
+    "Encounter": "part-of",
+    "Location": "partof",
+    "MedicationStatement": "part-of",
+    "Organization": "partof",
+    "Procedure": "part-of",
+    "ResearchStudy": "partof",
+    "Specimen": "parent",
+    "Task": "part-of",
+}
+"""By type, the reference to another of its kind of which it is a part."""
+FULL_TEXT = frozenset({"_text", "_content"})
+"""Asked of the words of a resource, which are no values of an element."""
 VALUE_SET = "http://hl7.org/fhir/ValueSet/"
 MAX_EXPANSION = 500
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-.:]{0,63}", re.ASCII)
@@ -58,8 +78,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-.:]{0,63}", re.ASCII)
 class Clause:
     """One criterion of a search: any of ``values`` must hold, or with ``not`` none of them.
 
-    ``modifier`` is "", exact, contains, not, identifier, text, of-type, above, below or missing; for missing,
-    ``missing`` is what was asked and ``values`` is empty. ``:in`` and ``:not-in`` have become their codes.
+    ``modifier`` is "", exact, contains, not, identifier, text, of-type, above, below, in, not-in or missing, or what
+    only ``_filter`` asks: equals, ends, overlaps. For missing, ``missing`` is what was asked and ``values`` is empty.
+    Value sets whose codes the standard lists have become their codes; ``type`` is "words" for a full-text search.
     """
 
     parameter: str
@@ -93,7 +114,28 @@ class AnyOf:
     clauses: tuple[Clause, ...]
 
 
-Link = Chain | Has | AnyOf
+@dataclass(frozen=True, slots=True)
+class Every:
+    """All of these hold."""
+
+    parts: tuple["Term", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """At least one of these holds."""
+
+    parts: tuple["Term", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """This does not hold."""
+
+    inner: "Term"
+
+
+Link = Chain | Has | AnyOf | Every | Either | Without
 Term = Clause | Link
 
 
@@ -133,6 +175,17 @@ def types_of(term: Term) -> Iterator[str]:
         case Has(source=source, term=inner):
             yield source
             yield from types_of(inner)
+        case Every(parts) | Either(parts):
+            for part in parts:
+                yield from types_of(part)
+        case Without(inner):
+            yield from types_of(inner)
+        case Clause(type="reference", modifier="above" | "below", values=values):
+            yield from sorted({key.partition("/")[0] for value in values for key in _local_keys(value)})
+
+
+def _local_keys(value: Criterion) -> list[str]:
+    return [key for key in value.keys if ":" not in key] if isinstance(value, ReferenceCriterion) else []
 
 
 def read_term(resource_type: str, name: str, value: str, *, base_url: str | None, links: int = 0) -> Term:
@@ -148,12 +201,18 @@ def read_term(resource_type: str, name: str, value: str, *, base_url: str | None
     if dot:
         return _chain(resource_type, head, rest, value, base_url=base_url, links=links)
     code, colon, modifier = name.partition(":")
-    parameter = _parameter(resource_type, code)
+    parameter = parameter_of(resource_type, code)
     if not value:
         raise DroppableError(invalid(name, "an empty value"))
     if colon and not modifier:
         raise unsupported(name, "an empty modifier")
-    return _clause(resource_type, parameter, modifier, value, base_url)
+    allowed = (
+        frozenset[str]() if code in FULL_TEXT else _MODIFIERS.get(parameter.type, frozenset({"missing"}))
+    )
+    of_type = parameter.type == "reference" and modifier in resource_types()
+    if modifier and modifier not in allowed and not of_type:
+        raise unsupported(code, "FHIR R4 has no such modifier for a parameter of this type")
+    return read_clause(resource_type, parameter, modifier, split(value, ","), base_url)
 
 
 def _has(resource_type: str, name: str, value: str, *, base_url: str | None, links: int) -> Has:
@@ -170,6 +229,14 @@ def _has(resource_type: str, name: str, value: str, *, base_url: str | None, lin
 def _chain(
     resource_type: str, head: str, rest: str, value: str, *, base_url: str | None, links: int
 ) -> Chain:
+    def there(target: str) -> Term:
+        return read_term(target, rest, value, base_url=base_url, links=links + 1)
+
+    return chained(resource_type, head, there)
+
+
+def chained(resource_type: str, head: str, there: Callable[[str], Term]) -> Chain:
+    """Return the chain from a reference, ``parameter`` or ``parameter:Type``; ``there`` reads what follows it."""
     code, colon, only = head.partition(":")
     targets = _targets(resource_type, _reference(resource_type, code).code)
     if colon and (only not in resource_types() or (targets is not None and only not in targets)):
@@ -181,7 +248,7 @@ def _chain(
     refused: UnknownSearchParameter | InvalidSearchValue | UnsupportedSearch | DroppableError | None = None
     for target in chosen:
         try:
-            found.append((target, read_term(target, rest, value, base_url=base_url, links=links + 1)))
+            found.append((target, there(target)))
         except (UnknownSearchParameter, InvalidSearchValue, UnsupportedSearch, DroppableError) as error:
             # What another type understands is not lost by this one; the most telling refusal is kept.
             refused = error if refused is None or isinstance(refused, UnknownSearchParameter) else refused
@@ -195,20 +262,21 @@ def _chain(
 
 
 def _reference(resource_type: str, code: str) -> SearchParameter:
-    parameter = _parameter(resource_type, code)
+    parameter = parameter_of(resource_type, code)
     if parameter.type != "reference":
         raise unsupported(code, "only references lead on to another resource")
     return parameter
 
 
-def _parameter(resource_type: str, code: str) -> SearchParameter:
+def parameter_of(resource_type: str, code: str) -> SearchParameter:
+    """Return a search parameter that can be asked. Raises UnknownSearchParameter, DroppableError."""
     parameter = search_parameters(resource_type).get(code)
     if parameter is None:
         message = f"{resource_type} has no search parameter of this name"
         raise UnknownSearchParameter(
             f"{shown(code)}: {message}", places=places(shown(code), UnknownSearchParameter.code, message)
         )
-    if code in uncompiled(resource_type):
+    if code in uncompiled(resource_type) and code not in FULL_TEXT:
         raise DroppableError(unsupported(code, "is not supported"))
     return parameter
 
@@ -226,40 +294,61 @@ def _targets(resource_type: str, code: str) -> frozenset[str] | None:
     return parameter.targets & allowed or parameter.targets
 
 
-def _clause(
-    resource_type: str, parameter: SearchParameter, modifier: str, value: str, base_url: str | None
+def read_clause(
+    resource_type: str,
+    parameter: SearchParameter,
+    modifier: str,
+    alternatives: Sequence[str],
+    base_url: str | None,
 ) -> Clause:
+    """Return the clause of a parameter whose modifier is known to fit it."""
     code, kind = parameter.code, parameter.type
+    if len(alternatives) > MAX_ALTERNATIVES:
+        raise TooManySearchTerms(f"{code}: more than {MAX_ALTERNATIVES} alternatives")
+    if code in FULL_TEXT:
+        return Clause(code, "words", modifier, tuple(_words(code, part) for part in alternatives))
     targets = _targets(resource_type, code) if kind == "reference" else None
     if kind == "reference" and modifier in resource_types():
         if targets is not None and modifier not in targets:
             raise invalid(code, "it does not point to resources of that type")
         targets, modifier = frozenset({modifier}), ""
-    if kind == "token" and modifier in ("above", "below"):
-        raise unsupported(code, _NEED_TERMINOLOGY)
-    if modifier and modifier not in _MODIFIERS.get(kind, {"missing"}):
-        raise unsupported(code, "this modifier is not supported")
     if modifier == "missing":
-        if value not in ("true", "false"):
+        if list(alternatives) not in (["true"], ["false"]):
             raise invalid(code, "missing is true or false")
-        return Clause(code, kind, modifier, missing=value == "true")
-    alternatives = split(value, ",")
-    if len(alternatives) > MAX_ALTERNATIVES:
-        raise TooManySearchTerms(f"{code}: more than {MAX_ALTERNATIVES} alternatives")
-    asked = Asked(parameter, targets, base_url)
+        return Clause(code, kind, modifier, missing=alternatives[0] == "true")
     if modifier in ("in", "not-in"):
-        codes = tuple(token for part in alternatives for token in _expanded(code, unescape(part)))
-        return Clause(code, kind, "" if modifier == "in" else "not", codes)
+        return _in_value_set(code, modifier, [unescape(part) for part in alternatives])
+    asked = Asked(parameter, targets, base_url)
     reading = _READERS.get(modifier, read)
     return Clause(code, kind, modifier, tuple(reading(asked, part) for part in alternatives))
 
 
-def _expanded(code: str, url: str) -> Iterator[TokenCriterion]:
-    """Return the codes of a value set of the standard whose codes the definitions list."""
+def _words(code: str, text: str) -> WordsCriterion:
+    try:
+        return WordsCriterion(read_words(unescape(text)))
+    except NoWordsError as error:
+        raise invalid(code, str(error)) from None
+
+
+def _in_value_set(code: str, modifier: str, urls: Sequence[str]) -> Clause:
+    """Value sets that the definitions list become codes at once; of others the records must ask."""
+    if not all(urls):
+        raise invalid(code, "must name a value set by its address")
+    if not all(listed(url) for url in urls):
+        return Clause(code, "token", modifier, tuple(map(ValueSetCriterion, urls)))
+    codes = tuple(token for url in urls for token in _expanded(code, url))
+    return Clause(code, "token", "" if modifier == "in" else "not", codes)
+
+
+def listed(url: str) -> str | None:
+    """Return the short name of a value set of the standard whose codes the definitions list."""
     name = url.split("|")[0].removeprefix(VALUE_SET)
-    if not url.startswith(VALUE_SET) or name not in value_sets():
-        raise unsupported(code, "this value set cannot be expanded here")
-    found = [TokenCriterion(system, c) for system, codes in value_set(name).items() for c in codes]
+    return name if url.startswith(VALUE_SET) and name in value_sets() else None
+
+
+def _expanded(code: str, url: str) -> Iterator[TokenCriterion]:
+    codes = value_set(listed(url) or "")
+    found = [TokenCriterion(system, c) for system, names in codes.items() for c in names]
     if len(found) > MAX_EXPANSION:
         raise unsupported(code, "this value set has too many codes")
     yield from found

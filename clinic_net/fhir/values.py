@@ -6,6 +6,7 @@ Every converter takes a value that has passed the structural check.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from clinic_net.clinical.names import fold
@@ -13,6 +14,7 @@ from clinic_net.clinical.names import fold
 from .dates import EARLIEST, LATEST, date_range
 
 MAX_FOLDED = 512
+_SHORT = 80
 """Characters of a folded text that are indexed: a prefix search needs no more, and an index row stays small."""
 CURRENCY = "urn:iso:std:iso:4217"
 
@@ -93,7 +95,13 @@ def _plain_token(value: Any, _context: Context) -> Iterator[Token]:
 
 def text(value: str) -> Text:
     """Return a text with its folded form."""
-    return Text(fold(value)[:MAX_FOLDED], value)
+    return _short(value) if len(value) <= _SHORT else Text(fold(value)[:MAX_FOLDED], value)
+
+
+@lru_cache(maxsize=8192)
+def _short(value: str) -> Text:
+    """The same words come again and again: displays of codes, family names."""
+    return Text(fold(value), value)
 
 
 def _string(value: Any, _context: Context) -> Iterator[Text]:
@@ -226,7 +234,8 @@ CONVERTERS: dict[tuple[str, str], Convert] = {
     ("reference", "Reference"): _reference,
     ("reference", "canonical"): _canonical,
     ("reference", "uri"): _canonical,
-    **{("uri", name): _uri for name in ("uri", "url", "canonical", "oid", "uuid")},
+    **{("uri", name): _uri for name in ("uri", "url", "oid", "uuid")},
+    ("uri", "canonical"): _canonical,
     **{("number", name): _number for name in ("integer", "decimal", "positiveInt", "unsignedInt")},
     **{("quantity", name): _quantity for name in ("Quantity", "Age", "Duration", "Distance", "Count")},
     ("quantity", "Money"): _money,

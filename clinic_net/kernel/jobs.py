@@ -42,14 +42,24 @@ _BEHIND = -1
 
 _RETRY = procrastinate.RetryStrategy(max_attempts=100, wait=1, linear_wait=5)
 
-_subscribers: dict[str, list[Handler]] = defaultdict(list)
+Concerns = Callable[[Payload], bool]
+"""Whether news is a subscriber's business. Looked at before the job is written: most news concerns few."""
+
+_subscribers: dict[str, list[tuple[Handler, Concerns]]] = defaultdict(list)
 
 
-def on(topic: str) -> Callable[[_H], _H]:
-    """Subscribe a handler to a topic. ``worker.py`` imports every module that does."""
+def _always(payload: Payload) -> bool:
+    return True
+
+
+def on(topic: str, *, when: Concerns = _always) -> Callable[[_H], _H]:
+    """Subscribe a handler to a topic, or to that of its news which ``when`` picks out.
+
+    ``worker.py`` imports every module that does.
+    """
 
     def subscribe(handler: _H) -> _H:
-        _subscribers[topic].append(handler)
+        _subscribers[topic].append((handler, when))
         return handler
 
     return subscribe
@@ -96,7 +106,7 @@ class Jobs:
     async def opened(self, hub: object) -> AsyncIterator[None]:
         """Connect, and bind every subscriber to ``hub``."""
         for topic, handlers in _subscribers.items():
-            for handler in handlers:
+            for handler, _ in handlers:
                 task = self._app.task(name=_task_name(topic, handler), retry=_RETRY)
                 task(partial(_run, handler, hub))
         async with self._app.open_async():
@@ -111,12 +121,14 @@ class Jobs:
         at: datetime | None,
         lane: str | None = None,
     ) -> None:
-        """Insert one job per subscriber of ``topic`` on the caller's connection; the caller commits.
+        """Insert one job per subscriber whom the news concerns on the caller's connection; the caller commits.
 
         Raises:
             OperationalError: the database went away; SQLAlchemy's, as for every other statement of the transaction.
         """
-        for handler in _subscribers[topic]:
+        for handler, concerns in _subscribers[topic]:
+            if not concerns(payload):
+                continue
             name = _task_name(topic, handler)
             deferrer = self._app.tasks[name].configure(
                 schedule_at=at, connection=connection, lock=lane, priority=0 if lane is None else _BEHIND

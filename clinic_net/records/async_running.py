@@ -5,27 +5,44 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from fastapi import Request, Response
+from fastapi import Request
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel.ext.asyncio.session import AsyncSession
+from starlette.responses import Response
 
 from clinic_net.access.standing import recalled
 from clinic_net.fhir import from_refusal, write
 from clinic_net.kernel.errors import Invalid, Refusal, Unavailable
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.logging import where
-from clinic_net.records import async_requests, compartment_routes, everything_routes, routes, search_routes
+from clinic_net.records import (
+    async_requests,
+    compartment_routes,
+    everything_routes,
+    express_routes,
+    search_routes,
+)
 from clinic_net.records.async_model import AsyncRequest
 from clinic_net.records.async_requests import Answer, Forgotten, finish, taken
 from clinic_net.records.errors import TryAgain
-from clinic_net.records.http import Exchange, base_of
+from clinic_net.records.http import Exchange, exchange_of
 from clinic_net.records.outcomes import refusal_of, status_of
 
 log = structlog.get_logger()
 
+
+def _express(handler: express_routes.Handler) -> Callable[..., Awaitable[Response]]:
+    """Return a handler of the busy addresses, which finds what varies in its address by itself."""
+
+    async def carried_out(*, exchange: Exchange, **_: str) -> Response:
+        return await handler(exchange)
+
+    return carried_out
+
+
 INTERACTIONS: Mapping[str, Callable[..., Awaitable[Response]]] = {
-    "search": search_routes.search,
+    "search": _express(express_routes.search),
     "search-by-form": search_routes.search_by_form,
     "search-types": search_routes.search_types,
     "search-types-by-form": search_routes.search_types_by_form,
@@ -33,7 +50,7 @@ INTERACTIONS: Mapping[str, Callable[..., Awaitable[Response]]] = {
     "search-compartment-by-form": compartment_routes.search_compartment_by_form,
     "search-whole-compartment": compartment_routes.search_whole_compartment,
     "search-whole-compartment-by-form": compartment_routes.search_whole_compartment_by_form,
-    "bundle": routes.bundle,
+    "bundle": _express(express_routes.bundle),
     "everything-of-patient": everything_routes.everything_of_patient,
     "everything-of-encounter": everything_routes.everything_of_encounter,
 }
@@ -94,7 +111,7 @@ def _refused(refusal: Refusal, *, status: int | None = None) -> Answer:
 
 async def _carry_out(s: AsyncSession, hub: Hub, request: AsyncRequest, *, now: datetime) -> None:
     caller = await recalled(s, request.standing, now=now)
-    exchange = Exchange(_as_it_came(request), s, caller, now, base_of(hub))
+    exchange = exchange_of(_as_it_came(request), hub, s, caller, now)
     response = await INTERACTIONS[request.interaction](**request.path, exchange=exchange)
     marks = {name: response.headers[name] for name in ("etag", "location") if name in response.headers}
     answer = Answer(response.status_code, bytes(response.body), marks)

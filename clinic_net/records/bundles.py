@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -21,13 +22,13 @@ from clinic_net.fhir import (
     parse_search,
     read_fhirpath_patch,
     read_json_patch,
-    stamp,
 )
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.ids import new_id
-from clinic_net.records import store
+from clinic_net.records import rules, store
 from clinic_net.records.conditional import Writer, patch
+from clinic_net.records.drafts import Order, draft
 from clinic_net.records.entries import (
     Entry,
     Pairs,
@@ -39,12 +40,12 @@ from clinic_net.records.entries import (
 )
 from clinic_net.records.errors import UnknownReference, UnknownResource, UnsupportedInteraction
 from clinic_net.records.outcomes import refusal_of, status_of
-from clinic_net.records.preconditions import demand_none_match, has_already
+from clinic_net.records.preconditions import has_already
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import News, Stored, instant
-from clinic_net.records.writing import condition_key, delete, match_one, put, tell
+from clinic_net.records.writing import condition_key, delete, match_one, put_many, put_order, tell
 
 _ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
 _CHANGES = ("PUT", "PATCH", "DELETE")
@@ -82,6 +83,10 @@ def _at(entry: Entry) -> Iterator[None]:
             for place in refusal.places or (Place("", refusal.code, refusal.message),)
         )
         raise
+
+
+def _order_of(entry: Entry) -> int:
+    return rules.BUNDLE_ORDER[entry.method]
 
 
 def _inside(here: str, path: str) -> str:
@@ -178,10 +183,36 @@ class _Run:
         if held:
             await store.lock(self._s, held, scope=self._scope, now=self._asking.now)
         answers: dict[int, Answer] = {}
-        for entry in sorted(linked, key=lambda entry: entry.order):
-            with _at(entry):
-                answers[entry.position] = await self._answer(entry)
+        for order, group in groupby(sorted(linked, key=_order_of), key=_order_of):
+            if order == rules.BUNDLE_ORDER["POST"]:
+                answers |= await self._stored_together(list(group))
+                continue
+            for entry in group:
+                with _at(entry):
+                    answers[entry.position] = await self._answer(entry)
         return [answers[entry.position] for entry in entries]
+
+    async def _stored_together(self, entries: Sequence[Entry]) -> dict[int, Answer]:
+        """Store all whole resources of a transaction at once."""
+        answers: dict[int, Answer] = {}
+        orders: list[Order] = []
+        ordered: list[Entry] = []
+        for entry in entries:
+            found = self._found.get(entry.position)
+            if found is not None:
+                answers[entry.position] = self._written(found)
+                continue
+            with _at(entry):
+                orders.append(self._order(entry))
+            ordered.append(entry)
+        for entry, told in zip(ordered, await put_many(self._s, orders, now=self._asking.now), strict=True):
+            with _at(entry):
+                if isinstance(told, Refusal):
+                    raise told
+            if told.changed:
+                self.news.append(told)
+            answers[entry.position] = self._written(told)
+        return answers
 
     def _demand_distinct(self, entries: Sequence[Entry]) -> None:
         seen: set[object] = set()
@@ -336,29 +367,27 @@ class _Run:
     async def _write(self, entry: Entry) -> Stored:
         if entry.position in self._found:
             return self._found[entry.position]
+        return await put_order(self._s, self._order(entry), now=self._asking.now, news=self.news)
+
+    def _order(self, entry: Entry) -> Order:
+        """Return what an entry that stores a whole resource asks for. A create's own id does not count (§3.1.0.8)."""
         assert entry.text is not None
-        fid = entry.fid or str(new_id(self._asking.now))
-        stored = await put(
-            self._s,
-            entry.text if entry.method == "PUT" else self._with_id(entry.text, fid),
-            rtype=entry.rtype,
-            fid=fid,
-            scope=self._scope,
-            author=self._asking.caller.address,
-            tenant=self._asking.tenant,
-            now=self._asking.now,
+        return Order(
+            draft(
+                entry.text,
+                rtype=entry.rtype,
+                fid=entry.fid,
+                now=self._asking.now,
+                named=entry.method == "PUT",
+            ),
+            self._scope,
+            self._asking.caller.address,
+            self._asking.tenant,
             if_match=entry.if_match,
             create_only=entry.position in self._fresh,
+            if_none_match=entry.if_none_match if entry.method == "PUT" else None,
             with_patient=True,
-            news=self.news,
         )
-        demand_none_match(entry.if_none_match if entry.method == "PUT" else None, stored)
-        return stored
-
-    def _with_id(self, text: bytes, fid: str) -> bytes:
-        """A create's own id does not count (FHIR R4 http §3.1.0.8)."""
-        at = instant(self._asking.now)
-        return stamp(text, id=fid, version_id="1", last_updated=at) if text.startswith(b"{") else text
 
     def _written(self, stored: Stored) -> Answer:
         status = 201 if stored.created else 200

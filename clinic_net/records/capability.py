@@ -7,6 +7,7 @@ from clinic_net.fhir import write
 from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_parameters
 from clinic_net.fhir.index import uncompiled
 from clinic_net.fhir.search_compartments import compartments
+from clinic_net.fhir.search_terms import FULL_TEXT
 
 PUBLISHED = "2026-11-24"
 """When what this statement says last changed."""
@@ -45,7 +46,7 @@ def _search_parameters(rtype: str) -> list[dict[str, Any]]:
     return [
         {"name": name, "type": parameter.type, "definition": parameter.url}
         for name, parameter in sorted(search_parameters(rtype).items())
-        if name not in unavailable
+        if name not in unavailable or name in FULL_TEXT
     ]
 
 

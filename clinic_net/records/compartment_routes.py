@@ -8,7 +8,7 @@ from clinic_net.records import compartments as store
 from clinic_net.records.entries import Pairs
 from clinic_net.records.errors import UnsupportedInteraction
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute
-from clinic_net.records.search_routes import searched
+from clinic_net.records.search_routes import page
 from clinic_net.records.searching import Searching, find, find_types
 
 router = APIRouter(route_class=FhirRoute)
@@ -52,7 +52,7 @@ async def _search(exchange: Exchange, owner: tuple[str, str], rtype: str, pairs:
     asked, cursor = exchange.asked(rtype, pairs)
     confine(asked, compartment, owner[1])
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    return searched(exchange, found, asked, f"{exchange.base}/{owner[0]}/{owner[1]}/{rtype}?")
+    return page(exchange, found, asked, f"{owner[0]}/{owner[1]}/{rtype}")
 
 
 async def _search_all(exchange: Exchange, owner: tuple[str, str], pairs: Pairs) -> Response:
@@ -74,4 +74,4 @@ async def _search_all(exchange: Exchange, owner: tuple[str, str], pairs: Pairs) 
         confine(search, compartment, fid)
     by = Searching(exchange.caller, exchange.now)
     found = await find_types(exchange.s, searches, by, cursor=cursor)
-    return searched(exchange, found, searches[0], f"{exchange.base}/{owner[0]}/{fid}/*?")
+    return page(exchange, found, searches[0], f"{owner[0]}/{fid}/*")

@@ -12,6 +12,7 @@ from clinic_net.fhir import parse
 from clinic_net.kernel.errors import Place
 from clinic_net.records import rules
 from clinic_net.records.errors import MalformedRequest
+from clinic_net.records.preconditions import none_match
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 5 * 1024 * 1024
@@ -51,12 +52,6 @@ class Entry:
         if self.method == "POST":
             return self.if_none_exist
         return self.query if self.method in ("PUT", "PATCH", "DELETE") and self.fid is None else None
-
-    @property
-    def order(self) -> tuple[int, bool, int]:
-        """Where it stands in a transaction: deletes first, patients before what is about them, reads last."""
-        number = rules.BUNDLE_ORDER[self.method]
-        return min(number, 1) if number < 3 else 3, self.rtype != "Patient", number
 
 
 def pairs_of(query: str) -> Pairs:
@@ -116,7 +111,7 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
         text=None if text is None else text.encode(),
         if_match=_version(request, position),
         if_none_exist=_criteria(request, position),
-        if_none_match=_text(request, "ifNoneMatch", position),
+        if_none_match=_none_match(request, position),
         if_modified_since=_instant(request, "ifModifiedSince", position),
     )
 
@@ -126,6 +121,14 @@ def _text(members: Mapping[str, Any], name: str, position: int) -> str | None:
     if value is not None and not isinstance(value, str):
         raise malformed(position, f"{name} must be text")
     return value
+
+
+def _none_match(request: Mapping[str, Any], position: int) -> str | None:
+    etags = _text(request, "ifNoneMatch", position)
+    try:
+        return etags if request.get("method") == "GET" else none_match(etags)
+    except MalformedRequest:
+        raise malformed(position, "ifNoneMatch names no version") from None
 
 
 def _instant(request: Mapping[str, Any], name: str, position: int) -> datetime | None:

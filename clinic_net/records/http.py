@@ -29,6 +29,7 @@ from clinic_net.fhir import (
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
+from clinic_net.kernel.hub import Hub
 from clinic_net.records import rules
 from clinic_net.records.conditional import Writer
 from clinic_net.records.entries import Pairs, pairs_of
@@ -62,7 +63,14 @@ class _TypeName(StringConvertor):
     regex = "[A-Z][A-Za-z]{1,39}"
 
 
+class _Identity(StringConvertor):
+    """A path segment that is no operation and no ``_history``; whether it is an id is told in FHIR's words."""
+
+    regex = "[^/_$][^/]*"
+
+
 register_url_convertor("type_name", _TypeName())
+register_url_convertor("identity", _Identity())
 
 
 async def _meant(inner: Handler, request: Request) -> Response:
@@ -83,29 +91,53 @@ class FhirRoute(APIRoute):
         inner = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            # Before anything takes a connection to the database: a body may come as slowly as its sender likes.
-            await request.body()
-            try:
-                answer = await _meant(inner, request)
-            except Refusal as refusal:
-                told = refused(request, refusal)
-                if told is None:
-                    raise
-                answer = told
-            return rendered(request, answer)
+            return await answered(request, inner)
 
         return handle
 
 
+async def answered(request: Request, inner: Handler) -> Response:
+    """Return the answer of ``inner`` in the format that the caller wants, a refusal too."""
+    # Before anything takes a connection to the database: a body may come as slowly as its sender likes.
+    await request.body()
+    try:
+        answer = await _meant(inner, request)
+    except Refusal as refusal:
+        told = refused(request, refusal)
+        if told is None:
+            raise
+        answer = told
+    return rendered(request, answer)
+
+
 @dataclass(frozen=True)
 class Exchange:
-    """One request to the records: who, when, in which transaction, at which address of ours."""
+    """One request to the records: who, when, at which address of ours.
+
+    ``session`` is the transaction of its own, None where it shares one with others (``lanes``).
+    """
 
     request: Request
-    s: AsyncSession
+    hub: Hub
+    session: AsyncSession | None
     caller: Principal
     now: datetime
     base: str
+
+    @property
+    def s(self) -> AsyncSession:
+        assert self.session is not None, "this request shares a transaction"
+        return self.session
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """The type and the id of the address; ``""`` where it has none."""
+        return self.request.path_params["rtype"], self.request.path_params.get("fid", "")
+
+    @property
+    def pairs(self) -> Pairs:
+        """The parameters of the address, in order."""
+        return self.request.query_params.multi_items()
 
     @property
     def scope(self) -> RecordScope:
@@ -204,12 +236,21 @@ def base_of(hub: CurrentHub) -> str:
     return hub.settings.public_url.rstrip("/") + "/fhir"
 
 
-async def _exchange(
-    request: Request, s: UnitOfWork, caller: Caller, now: Now, base: Annotated[str, Depends(base_of)]
+async def _exchange(request: Request, s: UnitOfWork, caller: Caller, now: Now, hub: CurrentHub) -> Exchange:
+    return exchange_of(request, hub, s, caller, now)
+
+
+def exchange_of(
+    request: Request, hub: Hub, session: AsyncSession | None, caller: Principal, now: datetime
 ) -> Exchange:
+    """Return the exchange of a request by this caller.
+
+    Raises:
+        NotForStations: a station sends and fetches records by synchronisation.
+    """
     if isinstance(caller, StationPrincipal):
         raise NotForStations("a station sends and fetches records by synchronisation")
-    return Exchange(request, s, caller, now, base)
+    return Exchange(request, hub, session, caller, now, base_of(hub))
 
 
 Exchanging = Annotated[Exchange, Depends(_exchange)]

@@ -19,6 +19,8 @@ _MOST_WORDS = 8
 _MOST_BYTES = 800
 """Of a text in an index row: a row of PostgreSQL's B-tree holds 2,704 bytes, and two texts stand in one."""
 
+_MOST_VERSION_PARTS = 6
+
 _COLUMNS = frozenset({"_id", "_lastUpdated"})
 """Answered from the head row itself."""
 
@@ -101,6 +103,10 @@ def _modified(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> Non
         found.tokens.update(
             keys.value(rtype, f"{name}:below", above) for uri in uris for above in ancestors(uri)
         )
+    for name, references in values.references.items():
+        for reference in references:
+            if "|" in reference:
+                found.tokens.update(version_hashes(keys, rtype, f"{name}:below", reference, "above"))
     for name, positions in values.positions.items():
         for place in positions:
             for axis, degrees in (("latitude", place.latitude), ("longitude", place.longitude)):
@@ -111,6 +117,22 @@ def _modified(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> Non
 def of_type_hash(keys: Keys, rtype: str, name: str, system: str, code: str, value: str) -> int:
     """Hash an identifier with the coding of its type."""
     return keys.of(rtype, name, "of-type", system, code, value)
+
+
+def version_hashes(keys: Keys, rtype: str, name: str, canonical: str, modifier: str) -> list[int]:
+    """Hash a canonical address with what is ``above`` its version (each beginning of it), or as it is for ``below``.
+
+    The index holds, for ``:below``, every beginning of a stored version; for ``:above`` a search asks for every
+    beginning of its own.
+    """
+    address, _, version = canonical.partition("|")
+    if not version:
+        return [keys.value(rtype, name, address)]
+    if modifier == "below":
+        return [keys.value(rtype, f"{name}:below", canonical)]
+    parts = version.split(".")[:_MOST_VERSION_PARTS]
+    beginnings = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return [keys.value(rtype, name, f"{address}|{beginning}") for beginning in beginnings]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,18 @@
 
 import base64
 import hmac
+from functools import lru_cache
 from hashlib import blake2b
+
+_REMEMBERED = 50_000
+"""Hashes a process keeps at hand: the codes, units and people of the hour. Some 10 MB."""
 
 
 def _signed(digest: bytes) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+@lru_cache(maxsize=16_384)
 def parameter_id(rtype: str, name: str) -> int:
     """Return the 32-bit number of a type's search parameter. A test proves the standard ones distinct."""
     return _signed(blake2b(f"{rtype}.{name}".encode(), digest_size=4, person=b"records-param").digest())
@@ -20,12 +25,19 @@ class Keys:
     def __init__(self, secret: bytes) -> None:
         self._hash = blake2b(digest_size=8, key=secret, person=b"records-index")
         self._signature_key = blake2b(secret, digest_size=32, person=b"records-cursor").digest()
+        self._remembered: dict[tuple[str, ...], int] = {}
 
     def of(self, *parts: str) -> int:
         """Return the signed 64-bit hash of ``parts``; NUL, which no FHIR text holds, keeps them apart."""
+        known = self._remembered.get(parts)
+        if known is not None:
+            return known
         hashing = self._hash.copy()
         hashing.update("\0".join(parts).encode())
-        return _signed(hashing.digest())
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        found = self._remembered[parts] = _signed(hashing.digest())
+        return found
 
     def token(self, rtype: str, name: str, system: str | None, code: str | None) -> int:
         """Hash a token clause. ``system`` None: any system; ``""``: no system. ``code`` None: any code."""

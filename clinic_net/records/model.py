@@ -20,6 +20,7 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlmodel import Field, SQLModel
 
 from clinic_net.kernel.db import Instant
@@ -147,6 +148,42 @@ class LinkRow(SQLModel, table=True):
     rid: int = _big(primary_key=True)
     p: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     address: int = _big(primary_key=True)
+
+
+class WordsRow(SQLModel, table=True):
+    """The words of version ``version``: of the narrative, and of all that it says. Written behind the writes."""
+
+    __tablename__ = "records_words"
+    __table_args__ = (
+        Index("ix_records_words_narrative", "narrative", postgresql_using="gin"),
+        Index("ix_records_words_content", "content", postgresql_using="gin"),
+    )
+
+    rid: int = _big(primary_key=True)
+    version: int
+    narrative: Any = Field(default=None, sa_column=Column(TSVECTOR, nullable=True))
+    content: Any = Field(default=None, sa_column=Column(TSVECTOR, nullable=True))
+
+
+class UnitRow(SQLModel, table=True):
+    """A unit of UCUM that records measure in, with what it measures. Written behind the writes."""
+
+    __tablename__ = "records_unit"
+    __table_args__ = (Index("ix_records_unit_dimension", "dimension"),)
+
+    code: str = Field(max_length=40, primary_key=True)
+    dimension: str = Field(max_length=200)
+
+
+class DerivedMark(SQLModel, table=True):
+    """How far the log has been read for what is derived: every version up to ``done`` (see ``derived``). One row."""
+
+    __tablename__ = "records_derived_mark"
+
+    id: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    done: int = _big()
+    seen: int = _big()
+    horizon: int = _big()
 
 
 class ConditionRow(SQLModel, table=True):

@@ -7,24 +7,32 @@ from clinic_net.records.errors import MalformedRequest, ResourceExists
 from clinic_net.records.shapes import Stored, has_version
 
 
-def demand_none_match(etags: str | None, stored: Stored) -> None:
-    """Refuse a write that ``If-None-Match`` forbids. Ask within its transaction, which is then undone.
+def none_match(etags: str | None) -> str | None:
+    """Return ``If-None-Match`` of a write: ``*``, versions, or nothing.
 
-    ``*``: there must have been nothing. Versions: none of them may have been the current one. Looked at afterwards,
-    because only the write itself knows what it found: two that make the same resource take turns in it.
+    Raises:
+        MalformedRequest: it names no version.
+    """
+    if etags is not None and etags.strip() != "*" and None in map(rules.etag_version, etags.split(",")):
+        raise MalformedRequest("If-None-Match names no version")
+    return etags
+
+
+def forbids(etags: str | None, version: int) -> bool:
+    """Whether ``If-None-Match`` forbids to write over this version: any, with ``*``, or one that it names."""
+    return etags is not None and (
+        etags.strip() == "*" or version in map(rules.etag_version, etags.split(","))
+    )
+
+
+def demand_none_match(etags: str | None, stored: Stored) -> None:
+    """Refuse a write that ``If-None-Match`` forbade. Ask within its transaction, which is then undone.
 
     Raises:
         ResourceExists: it was there, or there in that version.
         MalformedRequest: ``etags`` names no version.
     """
-    if etags is None:
-        return
-    anything = etags.strip() == "*"
-    versions = [] if anything else [rules.etag_version(etag) for etag in etags.split(",")]
-    if None in versions:
-        raise MalformedRequest("If-None-Match names no version")
-    before = None if stored.created else stored.version - stored.changed
-    if before is not None and (anything or before in versions):
+    if not stored.created and forbids(none_match(etags), stored.version - stored.changed):
         raise ResourceExists("the resource is there already")
 
 

@@ -1,8 +1,6 @@
 """From a typed search to SQL conditions on ``records_resource``. Pure: builds expressions, runs none."""
 
 import math
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, assert_never, cast
 
 from sqlalchemy import (
@@ -16,17 +14,17 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
     union_all,
 )
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, TSQUERY
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from clinic_net.access.policy import RecordScope
 from clinic_net.clinical.names import tone_key
 from clinic_net.fhir import InvalidSearchValue, UnsupportedSearch
 from clinic_net.fhir.criteria import (
@@ -35,34 +33,26 @@ from clinic_net.fhir.criteria import (
     DateCriterion,
     NearCriterion,
     NumberCriterion,
-    OfTypeCriterion,
     QuantityCriterion,
     ReferenceCriterion,
     StringCriterion,
     TokenCriterion,
-    UriCriterion,
+    WordsCriterion,
 )
 from clinic_net.fhir.index import sort_paths
-from clinic_net.fhir.index_extras import ancestors
-from clinic_net.fhir.search import AnyOf, Chain, Clause, Has, Sort, Term
+from clinic_net.fhir.search import AnyOf, Chain, Clause, Either, Every, Has, Sort, Term, Without
 from clinic_net.kernel.errors import Place
 from clinic_net.records import query_compare as compare
-from clinic_net.records.index import Pairs, clipped, of_type_hash, unit_hash
-from clinic_net.records.keys import Keys, parameter_id
-from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
+from clinic_net.records.index import Pairs, clipped, unit_hash
+from clinic_net.records.keys import parameter_id
+from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow, WordsRow
 from clinic_net.records.query_compare import AFTER_ALL, Condition
+from clinic_net.records.query_hashes import code_of, hashes_of
+from clinic_net.records.query_hierarchy import within
+from clinic_net.records.query_setting import Setting
 from clinic_net.records.store import visible
 
 _EARTH = 6371.0088
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every part of a search shares: the hashes, whose records it may look into, and when."""
-
-    keys: Keys
-    scope: RecordScope
-    now: datetime
 
 
 class Query:
@@ -89,6 +79,12 @@ class Query:
                 return col(self._resource.rid).in_(
                     select(col(TokenRow.rid)).where(col(TokenRow.h).in_(hashes))
                 )
+            case Every(parts):
+                return and_(*(self.term(part) for part in parts))
+            case Either(parts):
+                return or_(*(self.term(part) for part in parts))
+            case Without(inner):
+                return not_(self.term(inner))
             case _:
                 assert_never(term)
 
@@ -135,39 +131,25 @@ class Query:
         if hashes is not None:
             found = self._has_token(hashes)
             return ~found if clause.modifier == "not" else found
+        if clause.type == "reference":
+            return self._within(clause)
         return or_(*(self._ranged(clause, value) for value in clause.values))
+
+    def _within(self, clause: Clause) -> Condition:
+        references = [value for value in clause.values if isinstance(value, ReferenceCriterion)]
+        p = parameter_id(self._rtype, clause.parameter)
+        return within(references, clause.modifier, p, resource=self._resource, setting=self._setting)
 
     def hashes(self, clause: Clause) -> list[int] | None:
         """Return the hashes of which a resource must have one, or None for what is not looked up by hash."""
         if clause.parameter in ("_id", "_lastUpdated") or clause.modifier == "missing":
             return None
-        name = f"{clause.parameter}:identifier" if clause.modifier == "identifier" else clause.parameter
         found: list[int] = []
         for value in clause.values:
-            match value:
-                case TokenCriterion(system=system, code=code):
-                    found.append(self._keys.token(self._rtype, name, system, code))
-                case ReferenceCriterion(keys=references):
-                    found.extend(self._keys.value(self._rtype, name, key) for key in references)
-                case UriCriterion(uri=uri) if clause.modifier == "above":
-                    above = ancestors(uri) or [uri]
-                    found.extend(self._keys.value(self._rtype, name, address) for address in above)
-                case UriCriterion(uri=uri):
-                    below = f"{name}:below" if clause.modifier == "below" and ancestors(uri) else name
-                    found.append(
-                        self._keys.value(self._rtype, below, uri.rstrip("/") if below != name else uri)
-                    )
-                case OfTypeCriterion():
-                    found.append(
-                        of_type_hash(self._keys, self._rtype, name, value.system, value.code, value.value)
-                    )
-                case CompositeCriterion(parts=(TokenCriterion() as first, TokenCriterion() as second)):
-                    pairs = Pairs(self._keys, self._rtype, name)
-                    found.append(pairs.both(_code(pairs, first), _code(pairs, second)))
-                case StringCriterion(text=text) if clause.modifier == "exact":
-                    found.append(self._keys.value(self._rtype, name, text.exact))
-                case _:
-                    return None
+            hashes = hashes_of(self._keys, self._rtype, clause, value)
+            if hashes is None:
+                return None
+            found.extend(hashes)
         return found
 
     def _missing(self, clause: Clause) -> Condition:
@@ -188,30 +170,36 @@ class Query:
             case NumberCriterion():
                 return self._has(NumberRow, p, compare.number(value))
             case QuantityCriterion():
-                return self._has(NumberRow, p, and_(compare.number(value.number), self._unit(clause, value)))
+                return self._has(NumberRow, p, self._amount(clause, value))
             case StringCriterion():
                 return self._has(StringRow, p, compare.begins_or_holds(value.text.folded, clause.modifier))
             case CompositeCriterion(parts=(TokenCriterion() as first, second)):
                 return self._pair(Pairs(self._keys, self._rtype, clause.parameter), first, second)
             case NearCriterion():
                 return self._near(value, clause.parameter)
-            case CompositeCriterion():
-                raise AssertionError("not compiled")
-            case TokenCriterion() | ReferenceCriterion() | UriCriterion() | OfTypeCriterion():
-                raise AssertionError("looked up by hash")
+            case WordsCriterion():
+                return self._worded(clause, value)
             case _:
-                assert_never(value)
+                raise AssertionError("looked up by hash, or not compiled")
+
+    def _worded(self, clause: Clause, value: WordsCriterion) -> Condition:
+        column = col(WordsRow.narrative) if clause.parameter == "_text" else col(WordsRow.content)
+        found = exists().where(
+            col(WordsRow.rid) == col(self._resource.rid),
+            column.op("@@", is_comparison=True)(sql_cast(value.query, TSQUERY)),
+        )
+        return found.correlate(self._resource)
 
     def _pair(self, pairs: Pairs, first: TokenCriterion, second: Criterion) -> Condition:
-        code = _code(pairs, first)
+        code = code_of(pairs, first)
         p, guard = pairs.p(code), self._has_token([pairs.guard(code)])
         match second:
-            case QuantityCriterion(code=None):
-                unit = col(NumberRow.u) == pairs.unit(code)
-            case QuantityCriterion(system=None):
-                unit = col(NumberRow.n) == pairs.unit(code, second.code or "")
-            case QuantityCriterion(system=str(system)):
-                unit = col(NumberRow.c) == pairs.unit(code, system, second.code or "")
+            case QuantityCriterion():
+                ways = (second, *second.equal)
+                amount = or_(
+                    *(and_(compare.number(way.number), _pair_unit(pairs, code, way)) for way in ways)
+                )
+                return self._has(NumberRow, p, amount)
             case DateCriterion():
                 found = compare.date(second, col(DateRow.lo), col(DateRow.hi), self._now)
                 return and_(guard, self._has(DateRow, p, found))
@@ -219,7 +207,10 @@ class Query:
                 return and_(guard, self._has(StringRow, p, compare.begins_or_holds(second.text.folded, "")))
             case _:
                 raise AssertionError("not compiled")
-        return self._has(NumberRow, p, and_(compare.number(second.number), unit))
+
+    def _amount(self, clause: Clause, value: QuantityCriterion) -> Condition:
+        ways = (value, *value.equal)
+        return or_(*(and_(compare.number(way.number), self._unit(clause, way)) for way in ways))
 
     def _near(self, circle: NearCriterion, name: str) -> Condition:
         """Within a box first, which the index finds, then within the circle (haversine, mean radius 6371.0088 km)."""
@@ -323,8 +314,14 @@ class Query:
         return func.coalesce(inner.correlate(self._resource).scalar_subquery(), last)
 
 
-def _code(pairs: Pairs, token: TokenCriterion) -> tuple[str, ...]:
-    return pairs.code(token.system, token.code or "")
+def _pair_unit(pairs: Pairs, code: tuple[str, ...], way: QuantityCriterion) -> Condition:
+    match way:
+        case QuantityCriterion(code=None):
+            return col(NumberRow.u) == pairs.unit(code)
+        case QuantityCriterion(system=None, code=str(unit)):
+            return col(NumberRow.n) == pairs.unit(code, unit)
+        case _:
+            return col(NumberRow.c) == pairs.unit(code, way.system or "", way.code or "")
 
 
 _Row = type[DateRow] | type[StringRow] | type[NumberRow]

@@ -28,12 +28,16 @@ def prefix(column: Any, text: str) -> Condition:
 
 
 def begins_or_holds(folded: str, modifier: str) -> Condition:
-    """A text begins so (found in the index), or with ``contains`` holds it anywhere (looked at row by row)."""
+    """A text begins so (found in the index), is equal, or ends so or holds it anywhere (looked at row by row)."""
     text = clipped(folded)
     if not text:
         return false()
     if modifier == "contains":
         return func.strpos(col(StringRow.folded), text) > 0
+    if modifier == "ends":
+        return func.right(col(StringRow.folded), len(text)) == text
+    if modifier == "equals":
+        return col(StringRow.folded) == text
     return prefix(col(StringRow.folded), text)
 
 
@@ -49,7 +53,11 @@ def _widened(value: DateCriterion, now: datetime) -> tuple[int, int]:
 def date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
     """Compare half-open ranges (FHIR R4 search §3.1.1.4.6, date)."""
     a, b = value.lo, value.hi
-    near = _widened(value, now)
+
+    def near() -> Condition:
+        first, last = _widened(value, now)
+        return and_(lo < last, hi > first)
+
     conditions: dict[str, Callable[[], Condition]] = {
         "eq": lambda: and_(lo >= a, hi <= b),
         "ne": lambda: or_(lo < a, hi > b),
@@ -59,7 +67,8 @@ def date(value: DateCriterion, lo: Any, hi: Any, now: datetime) -> Condition:
         "le": lambda: or_(hi <= b, lo < a),
         "sa": lambda: lo >= b,
         "eb": lambda: hi <= a,
-        "ap": lambda: and_(lo < near[1], hi > near[0]),
+        "ap": near,
+        "po": lambda: and_(lo < b, hi > a),
     }
     return conditions[value.prefix]()
 
@@ -82,6 +91,7 @@ def updated(value: DateCriterion, at: Any, now: datetime) -> Condition:
         "sa": lambda: at >= b,
         "eb": lambda: at < a,
         "ap": lambda: and_(at >= near[0], at < near[1]),
+        "po": lambda: and_(at >= a, at < b),
     }
     return conditions[value.prefix]()
 

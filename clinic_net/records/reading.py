@@ -34,12 +34,32 @@ async def noted(
     The subject is the patient when it is about one, else ``subject``. The hub's own work, which has no actor, leaves
     no trace here.
     """
-    actor = by or scope.grantee
+    event = looked(action, seen, subject=subject, by=by or scope.grantee)
+    if event is not None:
+        await audit.record_many(s, [event], at=now)
+
+
+def looked(action: str, seen: Sequence[Stored], *, subject: str, by: str | None) -> audit.Event | None:
+    """Return the event of a look into people's records, or None where there is nothing to write down."""
     patients = {stored.patient for stored in seen if stored.patient is not None}
-    if actor is None or not patients:
-        return
+    if by is None or not patients:
+        return None
     about = f"Patient/{patients.pop()}" if len(patients) == 1 else subject
-    await audit.record(s, actor=actor, action=action, subject=about, at=now)
+    return audit.Event(by, action, about)
+
+
+def current(head: Head | None) -> Stored:
+    """Return what a head holds.
+
+    Raises:
+        UnknownResource: there is none, or not within the scope.
+        ResourceDeleted: it has been deleted.
+    """
+    if head is None:
+        raise UnknownResource
+    if head.deleted:
+        raise ResourceDeleted("the resource has been deleted")
+    return stored_of(head)
 
 
 async def read(
@@ -51,12 +71,7 @@ async def read(
         UnknownResource: there is none, or not within the scope.
         ResourceDeleted: it has been deleted.
     """
-    head = await store.find(s, rtype, fid, scope=scope, now=now)
-    if head is None:
-        raise UnknownResource
-    if head.deleted:
-        raise ResourceDeleted("the resource has been deleted")
-    stored = stored_of(head)
+    stored = current(await store.find(s, rtype, fid, scope=scope, now=now))
     await noted(s, "record.read", [stored], subject=f"{rtype}/{fid}", scope=scope, now=now, by=by)
     return stored
 
@@ -114,14 +129,10 @@ async def everything(
         UnknownResource: there is no such patient, or not within the scope.
         ResourceDeleted: the patient has been deleted.
     """
-    head = await store.find(s, "Patient", patient, scope=scope, now=now)
-    if head is None:
-        raise UnknownResource
-    if head.deleted:
-        raise ResourceDeleted("the resource has been deleted")
+    whole = current(await store.find(s, "Patient", patient, scope=scope, now=now))
     heads = await store.of_patient(s, patient, scope=scope, now=now, limit=min(limit, MAX_EVERYTHING))
-    rest = [stored_of(other) for other in heads if other.rid != head.rid]
-    found = [stored_of(head), *rest][:limit]
+    rest = [stored_of(head) for head in heads if (head.rtype, head.fid) != (whole.rtype, whole.fid)]
+    found = [whole, *rest][:limit]
     await noted(s, "record.everything", found, subject=f"Patient/{patient}", scope=scope, now=now, by=by)
     return found
 

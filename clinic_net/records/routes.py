@@ -8,9 +8,7 @@ from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub
-from clinic_net.records import service
 from clinic_net.records.async_routes import status_router
-from clinic_net.records.bundles import Asking
 from clinic_net.records.capability import capability_statement
 from clinic_net.records.compartment_routes import router as compartment_router
 from clinic_net.records.errors import UnsupportedInteraction
@@ -18,12 +16,9 @@ from clinic_net.records.everything_routes import router as everything_router
 from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
-    Exchanging,
     FhirRoute,
     OwnAddress,
     fhir_json,
-    not_changed,
-    resource,
 )
 from clinic_net.records.operation_routes import router as operation_router
 from clinic_net.records.reindex_routes import router as reindex_router
@@ -52,28 +47,6 @@ async def capabilities(base: OwnAddress) -> Response:
 async def smart(hub: CurrentHub) -> Response:
     """Tell where tokens are issued. Needs no credentials."""
     return JSONResponse(smart_configuration(hub.settings.public_url))
-
-
-@router.post("")
-@router.post("/", include_in_schema=False)
-async def bundle(exchange: Exchanging) -> Response:
-    """Carry out a transaction or a batch."""
-    text = await exchange.body()
-    whole = exchange.preference("return") == "representation"
-    asking = Asking(exchange.caller, exchange.tenant, exchange.base, exchange.now, whole)
-    return fhir_json(await service.run_bundle(exchange.s, text, asking))
-
-
-@router.api_route("/{rtype}/{fid}", methods=_READ)
-async def read(rtype: str, fid: str, exchange: Exchanging) -> Response:
-    """Read the current version."""
-    exchange.demand(rtype, "r", fid)
-    stored = await service.read(
-        exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by
-    )
-    if not_changed(exchange.request, stored):
-        return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
-    return resource(stored)
 
 
 router.include_router(write_router)

@@ -77,5 +77,6 @@ def etag_version(etag: str) -> int | None:
     return int(match[1]) if match else None
 
 
-BUNDLE_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
-"""The order in which a transaction's entries take effect (FHIR R4 http §3.1.0.11.2)."""
+BUNDLE_ORDER = {"DELETE": 0, "POST": 1, "PUT": 1, "PATCH": 2, "GET": 3, "HEAD": 3}
+"""The order in which a transaction's entries take effect (FHIR R4 http §3.1.0.11.2). Whole resources go together: no
+two entries speak of the same one."""

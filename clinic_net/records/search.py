@@ -4,12 +4,10 @@ A cursor is stateless: the order values of the last entry, signed together with 
 to, so that it fits nothing else. Pages stay stable while data is written, because they go on behind an entry.
 """
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
@@ -20,10 +18,11 @@ from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.fhir.search_terms import unsupported
 from clinic_net.records import store
-from clinic_net.records.errors import InvalidCursor
 from clinic_net.records.keys import Keys
+from clinic_net.records.search_cursors import Cursors
 from clinic_net.records.search_includes import Reach, included_with
 from clinic_net.records.search_plan import Plan, Slice
+from clinic_net.records.search_terminology import Terminology, with_codes
 from clinic_net.records.store import Head, head_of
 
 COUNTED = 10_000
@@ -52,34 +51,15 @@ class _Run:
         self.scope = scope
         self.now = now
         self.plan = Plan(search, keys, scope=scope, now=now)
+        self.cursors = Cursors(search, keys, scope)
 
-    def fingerprint(self) -> str:
-        """Name search and scope, so that a cursor of another search or caller is refused."""
-        tenants = None if self.scope.tenants is None else sorted(self.scope.tenants)
-        applied = [pair for pair in self.search.applied if pair[0] != "_count"]
-        named = json.dumps(
-            [self.search.resource_type, applied, tenants, self.scope.grantee, repr(self.search.links)]
-        )
-        return blake2b(named.encode(), digest_size=9).hexdigest()
-
-    def cursor(self, values: Sequence[Any]) -> str:
-        plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
-        return self.keys.sign(json.dumps([self.fingerprint(), plain]).encode())
+    def cursor(self, row: Any) -> str:
+        """Return the cursor of the page behind a row."""
+        return self.cursors.make(row[len(store.HEAD) :])
 
     def behind(self, cursor: str) -> list[Any]:
-        payload = self.keys.unsign(cursor)
-        if payload is None:
-            raise InvalidCursor("the page's cursor is not valid")
-        fingerprint, values = json.loads(payload)
-        if (
-            fingerprint != self.fingerprint()
-            or len(values) != len(self.search.sort or self.plan.orders[:-1]) + 1
-        ):
-            raise InvalidCursor("the page's cursor is not valid")
-        for position, sort in enumerate(self.search.sort):
-            if sort.parameter == "_lastUpdated":
-                values[position] = datetime.fromisoformat(values[position])
-        return list(values)
+        """Return the order values behind which the page of a cursor begins."""
+        return self.cursors.read(cursor, length=len(self.search.sort or self.plan.orders[:-1]) + 1)
 
 
 Allows = Callable[[str], bool]
@@ -108,6 +88,8 @@ async def run(
     """
     if search.reaches and (allows is None or not all(map(allows, search.reaches))):
         raise unsupported("_has", "a search through these other resource types is not open to this caller")
+    may_read = allows is None or (allows("ValueSet") and allows("CodeSystem"))
+    search = await with_codes(search, Terminology(s, keys, scope, now, may_read))
     running = _Run(search, keys, scope=scope, now=now)
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0
@@ -122,7 +104,7 @@ async def run(
         rows = await _rows(s, running.plan, Slice(limit + 1, after))
     more, rows = len(rows) > limit, rows[:limit]
     heads = [head_of(row) for row in rows]
-    following = running.cursor(rows[-1][len(store.HEAD) :]) if more else None
+    following = running.cursor(rows[-1]) if more else None
     if total is None and cursor is None and not more:
         total = len(heads)
     reach = Reach(scope, now)
@@ -146,7 +128,8 @@ async def run_types(
     Raises:
         InvalidCursor: ``cursor`` is not one of this search and scope.
     """
-    runs = [_Run(search, keys, scope=scope, now=now) for search in searches]
+    terminology = Terminology(s, keys, scope, now)
+    runs = [_Run(await with_codes(search, terminology), keys, scope=scope, now=now) for search in searches]
     first = runs[0]
     limit = DEFAULT_COUNT if first.search.count is None else first.search.count
     counts_only = first.search.summary == "count" or limit == 0
@@ -161,7 +144,7 @@ async def run_types(
     for position, (_, descending) in reversed(list(enumerate(first.plan.orders, len(store.HEAD)))):
         rows.sort(key=itemgetter(position), reverse=descending)
     more, rows = len(rows) > limit, rows[:limit]
-    following = first.cursor(rows[-1][len(store.HEAD) :]) if more else None
+    following = first.cursor(rows[-1]) if more else None
     if total is None and cursor is None and not more:
         total = len(rows)
     return Page([head_of(row) for row in rows], [], total, following)

@@ -25,8 +25,9 @@ from clinic_net.fhir.search import Clause, Sort
 from clinic_net.records import store
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import DateRow, NumberRow, Resource, StringRow, TokenRow
-from clinic_net.records.query import Query, Setting
+from clinic_net.records.query import Query
 from clinic_net.records.query_compare import beyond
+from clinic_net.records.query_setting import Setting
 from clinic_net.records.store import visible
 
 WINDOW = 20_000

@@ -17,12 +17,6 @@ router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(
 _READ = ["GET", "HEAD"]
 
 
-@router.api_route("/{rtype:type_name}", methods=_READ)
-async def search(rtype: str, exchange: Exchanging) -> Response:
-    """Search a type."""
-    return await _search(exchange, rtype, exchange.request.query_params.multi_items())
-
-
 @router.post("/{rtype:type_name}/_search")
 async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
     """Search a type, with parameters that stay out of the address."""
@@ -46,7 +40,7 @@ async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, pairs)
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    return searched(exchange, found, asked, f"{exchange.base}/{rtype}?")
+    return page(exchange, found, asked, rtype)
 
 
 async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
@@ -55,11 +49,12 @@ async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
     lenient = exchange.preference("handling") == "lenient"
     asked = parse_types(rest, lenient=lenient, base_url=exchange.base)
     found = await find_types(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    return searched(exchange, found, asked[0], f"{exchange.base}?")
+    return page(exchange, found, asked[0], "")
 
 
-def searched(exchange: Exchange, found: Found, asked: Search, address: str) -> Response:
-    """Return a page of a search; ``address`` is the search's own, up to its parameters."""
+def page(exchange: Exchange, found: Found, asked: Search, path: str) -> Response:
+    """Return a page of a search at ``path``, with the links to itself and to the next one."""
+    address = f"{exchange.base}/{path}?" if path else f"{exchange.base}?"
     links = [("self", address + urlencode(asked.applied))]
     if found.next is not None:
         links.append(("next", address + urlencode([*asked.applied, ("_cursor", found.next)])))

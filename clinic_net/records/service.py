@@ -2,6 +2,7 @@
 
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
+from clinic_net.records.derived import derive
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.reindexing import Progress as ReindexProgress
@@ -11,7 +12,7 @@ from clinic_net.records.reindexing import progress as progress_of_reindex
 from clinic_net.records.reindexing import step as step_of_reindex
 from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.sweeping import sweep
-from clinic_net.records.writing import TOPIC, delete, put, put_unless_found, tell
+from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless_found, tell
 
 __all__ = [
     "TOPIC",
@@ -25,6 +26,7 @@ __all__ = [
     "begin_reindex_where_needed",
     "delete",
     "delete_where",
+    "derive",
     "everything",
     "history",
     "instant",
@@ -32,6 +34,7 @@ __all__ = [
     "patch_where",
     "progress_of_reindex",
     "put",
+    "put_order",
     "put_unless_found",
     "read",
     "run_bundle",

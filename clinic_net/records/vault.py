@@ -5,6 +5,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,6 +17,11 @@ _made_by = "records.keys_made_here"
 
 _known: WeakKeyDictionary[object, Keys] = WeakKeyDictionary()
 """By engine: a process may speak to several databases."""
+
+
+def known_keys(engine: AsyncEngine) -> Keys | None:
+    """Return the hashes of a database that this process has asked for before."""
+    return _known.get(engine.sync_engine)
 
 
 async def keys_of(s: AsyncSession) -> Keys:

@@ -2,73 +2,11 @@
 
 from fastapi import APIRouter, Response
 
-from clinic_net.fhir import parse
-from clinic_net.records import rules, service
-from clinic_net.records.entries import pairs_of
-from clinic_net.records.errors import MalformedRequest
-from clinic_net.records.http import Exchange, Exchanging, FhirRoute, written
+from clinic_net.records import service
+from clinic_net.records.http import Exchanging, FhirRoute, written
 from clinic_net.records.preconditions import demand_none_match
 
 router = APIRouter(route_class=FhirRoute)
-
-
-@router.post("/{rtype}")
-async def create(rtype: str, exchange: Exchanging) -> Response:
-    """Create a resource, or find it by the criteria of ``If-None-Exist``."""
-    exchange.demand(rtype, "c")
-    text = await exchange.body()
-    criteria = exchange.request.headers.get("if-none-exist")
-    if criteria is not None:
-        return await _create_unless_found(exchange, rtype, text, criteria)
-    stored = await service.put(
-        exchange.s,
-        text,
-        rtype=rtype,
-        fid=None,
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        with_patient=True,
-    )
-    return written(exchange, stored)
-
-
-async def _create_unless_found(exchange: Exchange, rtype: str, text: bytes, criteria: str) -> Response:
-    stored = await service.put_unless_found(
-        exchange.s,
-        text,
-        exchange.criteria(rtype, pairs_of(criteria)),
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        with_patient=True,
-    )
-    return written(exchange, stored)
-
-
-@router.put("/{rtype}/{fid}")
-async def update(rtype: str, fid: str, exchange: Exchanging) -> Response:
-    """Write the next version, or create a resource under an id of the caller's choice."""
-    exchange.demand(rtype, "u")
-    text = await exchange.body()
-    if not rules.ID.fullmatch(fid) or parse(text).get("id") != fid:
-        raise MalformedRequest("the resource's id must be the id of the address")
-    stored = await service.put(
-        exchange.s,
-        text,
-        rtype=rtype,
-        fid=fid,
-        scope=exchange.scope,
-        author=exchange.by,
-        tenant=exchange.tenant,
-        now=exchange.now,
-        if_match=exchange.if_match,
-        with_patient=True,
-    )
-    demand_none_match(exchange.request.headers.get("if-none-match"), stored)
-    return written(exchange, stored)
 
 
 @router.put("/{rtype:type_name}")

@@ -29,6 +29,11 @@ from clinic_net.sync.store import Change
 _ENTRIES_PER_PAGE = 200
 
 
+def is_site(tenant: str) -> bool:
+    """Whether a tenant is a station's site (``03325-01``); facilities and the nation have no hyphen and no feed."""
+    return "-" in tenant
+
+
 def feed_of(site: str) -> str:
     """Return the name of a station's scope."""
     return f"stn:{site}"
@@ -194,6 +199,8 @@ async def feed(session: AsyncSession, stored: list[dict[str, object]], *, now: d
     """Put stored records into the feed of the station they belong to, and tell that station."""
     by_site: dict[str, list[Change]] = {}
     for record in stored:
+        if not is_site(str(record["tenant"])):
+            continue
         change = Change("put", str(record["rtype"]), str(record["fid"]), int(str(record["version"])))
         by_site.setdefault(str(record["tenant"]), []).append(change)
     for site, changes in sorted(by_site.items()):  # sorted: two transactions lock heads in the same order

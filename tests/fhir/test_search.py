@@ -252,14 +252,33 @@ def test_an_unknown_parameter_is_refused_by_name_or_reported() -> None:
 
 
 def test_what_is_not_supported_is_refused_or_reported() -> None:
-    for name in ("_text", "_content", "_query"):
+    for name, value in (
+        ("_query", "x"),
+        ("_contained", "true"),
+        ("_contained", "both"),
+        ("_type", "Patient"),
+    ):
         with pytest.raises(UnsupportedSearch):
-            ask("Patient", (name, "x"))
-        assert ask("Patient", (name, "x"), lenient=True).ignored == [name]
+            ask("Patient", (name, value))
+        assert ask("Patient", (name, value), lenient=True).ignored == [name]
 
 
 @pytest.mark.parametrize(
-    "name", ["name:phonetic", "gender:in", "gender:below", "birthdate:exact", "name:", "organization:above"]
+    "name",
+    [
+        "name:phonetic",
+        "name:below",
+        "name:not",
+        "gender:exact",
+        "gender:contains",
+        "birthdate:exact",
+        "name:",
+        "organization:contains",
+        "organization:text",
+        "organization:Patient:exact",
+        "_text:exact",
+        "_content:missing",
+    ],
 )
 @pytest.mark.parametrize("lenient", [False, True])
 def test_an_unsupported_modifier_is_always_refused(name: str, lenient: bool) -> None:

@@ -116,10 +116,11 @@ async def test_an_entry_of_a_batch_makes_only_where_nothing_is(
         put(patient(fresh), ifNoneMatch="*"),
         put(patient(fresh, gender="male"), ifNoneMatch='W/"1"'),
         put(patient(fresh, gender="male"), ifNoneMatch='W/"9"'),
-        put(patient(fresh), ifNoneMatch="x"),
     )
+    malformed = await fhir.post("/fhir", content=bundle("batch", put(patient(fresh), ifNoneMatch="x")))
 
-    assert found == ["412", "201", "412", "200", "400"]
+    assert found == ["412", "201", "412", "200"]
+    assert (malformed.status_code, codes(malformed.json())) == (400, ["malformed-request"])
     assert (await records.read("Patient", there)).version == 1
 
 

@@ -345,7 +345,7 @@ async def test_a_station_is_sent_to_synchronisation(hub: Hub) -> None:
     app.dependency_overrides[caller_dependency] = lambda: StationPrincipal("03163-01", uuid4())
     try:
         async with visiting(app) as station:
-            answer = await station.get("/fhir/Patient")
+            answer = await station.get("/fhir/Patient/_history")
     finally:
         app.dependency_overrides.clear()
 

@@ -109,6 +109,11 @@ async def ward(hub: Hub) -> dict[str, str]:
         ),
         ("Observation?patient={patient}&component-code-value-quantity=8462-4$95||kPa", set()),
         (
+            "Observation?patient={patient}&component-code-value-quantity="
+            "8462-4$12.67|http://unitsofmeasure.org|kPa",
+            {"pressure"},
+        ),
+        (
             "Observation?patient={patient}&combo-code-value-quantity=8867-4$72,8480-6$151",
             {"pulse", "pressure"},
         ),
@@ -145,9 +150,9 @@ async def test_a_search_finds_what_is_meant(
     "query",
     [
         "code:in=http://x.example/unknown",
-        "code:below=8867-4",
+        "code:not-in=http://x.example/unknown",
         "code-value-quantity=http://loinc.org|$gt5",
-        "_text=x",
+        "_text=(x",
     ],
 )
 async def test_what_cannot_be_answered_is_refused(fhir: httpx.AsyncClient, query: str) -> None:

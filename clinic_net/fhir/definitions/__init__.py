@@ -1,10 +1,12 @@
 """The official FHIR R4 definitions, read from the compiled ``r4.json`` beside this module.
 
+Search parameters of our own, for what the Vietnamese guide adds, are in ``ours.json``.
+
 Everything is read once and never changes afterwards; a caller must not change what it is given.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,7 +37,7 @@ class ElementDefinition:
 
 @dataclass(frozen=True, slots=True)
 class SearchParameter:
-    """One standard search parameter as it applies to one resource type.
+    """One search parameter as it applies to one resource type.
 
     ``type`` is number, date, string, token, reference, composite, quantity, uri or special. ``expression`` holds the
     branches that speak of this resource type and is empty for parameters that have none. ``components`` are
@@ -54,6 +56,21 @@ class SearchParameter:
 def _raw() -> dict[str, Any]:
     text = (Path(__file__).parent / "r4.json").read_text(encoding="utf-8")
     content: dict[str, Any] = json.loads(text)
+    return content
+
+
+@cache
+def _ours() -> dict[str, dict[str, Any]]:
+    text = (Path(__file__).parent / "ours.json").read_text(encoding="utf-8")
+    content: dict[str, dict[str, Any]] = json.loads(text)
+    return content
+
+
+@cache
+def hierarchies() -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """Return, by code system of the standard, the parents of each code that has any. Read when first asked for."""
+    text = (Path(__file__).parent / "hierarchies.json").read_text(encoding="utf-8")
+    content: dict[str, dict[str, list[str]]] = json.loads(text)
     return content
 
 
@@ -120,7 +137,7 @@ def _element(name: str, text: str) -> ElementDefinition:
 
 @cache
 def search_parameters(resource_type: str) -> Mapping[str, SearchParameter]:
-    """Return the standard search parameters of a resource type by code, those of all resources first.
+    """Return the search parameters of a resource type by code: those of all resources, of the type, and ours.
 
     Raises KeyError for an unknown type.
     """
@@ -131,6 +148,8 @@ def search_parameters(resource_type: str) -> Mapping[str, SearchParameter]:
     for owner in reversed(chain):
         for code, value in _raw()["search"].get(owner, {}).items():
             found[code] = _search_parameter(owner, code, value)
+    for code, value in _ours().get(resource_type, {}).items():
+        found[code] = _search_parameter(resource_type, code, value)
     return found
 
 
@@ -139,7 +158,7 @@ def _search_parameter(owner: str, code: str, value: dict[str, Any]) -> SearchPar
     return SearchParameter(
         code=code,
         type=value["type"],
-        url=f"{CORE}SearchParameter/{value.get('id', f'{owner}-{code}')}",
+        url=value.get("url") or f"{CORE}SearchParameter/{value.get('id', f'{owner}-{code}')}",
         expression=value.get("expression", ""),
         targets=frozenset(targets) if targets else None,
         components=tuple((name, kind, path) for name, kind, path in value.get("components", ())),

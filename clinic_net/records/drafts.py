@@ -1,0 +1,104 @@
+"""A resource on its way into the store: read, checked and ready to be indexed, before any transaction begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from clinic_net.access.policy import RecordScope
+from clinic_net.fhir import check, index, parse, stamp
+from clinic_net.kernel.errors import Place
+from clinic_net.kernel.ids import new_id
+from clinic_net.records import rules
+from clinic_net.records.errors import InvalidResource, MalformedRequest
+from clinic_net.records.index import Rows, rows_of
+from clinic_net.records.keys import Keys
+from clinic_net.records.shapes import instant
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A checked resource that is to be stored as ``rtype/fid``. ``chosen``: the id is the caller's choice."""
+
+    text: bytes
+    resource: Mapping[str, Any]
+    rtype: str
+    fid: str
+    chosen: bool
+
+    @cached_property
+    def patient(self) -> str | None:
+        """Whose record it is part of."""
+        return rules.patient_of(self.resource, self.fid)
+
+    def rows(self, keys: Keys) -> Rows:
+        """Return its index rows."""
+        return rows_of(self.rtype, index(self.resource), keys)
+
+    def stamped(self, version: int, at: datetime) -> bytes:
+        """Return the text as version ``version``, made at ``at``, is stored."""
+        return stamp(
+            self.text,
+            id=self.fid,
+            version_id=str(version),
+            last_updated=instant(at),
+            resource=self.resource,
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """A draft, and on whose behalf and under which conditions it is to be stored. See ``writing.put``."""
+
+    draft: Draft
+    scope: RecordScope
+    author: str
+    tenant: str
+    if_match: int | None = None
+    if_none_match: str | None = None
+    create_only: bool = False
+    with_patient: bool = False
+    rows: Rows | None = field(default=None, compare=False)
+    """Its index rows, where somebody has made them already."""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        return self.draft.rtype, self.draft.fid
+
+
+def draft(text: bytes, *, rtype: str, fid: str | None, now: datetime, named: bool = True) -> Draft:
+    """Return the draft of a text that is to be stored as ``rtype/fid``; ``fid`` None makes an id.
+
+    ``named`` False: the id was made here for the caller, and an id in the text does not count.
+
+    Raises:
+        MalformedJson, ResourceTooLarge, MalformedRequest, InvalidResource: see ``read_resource``.
+    """
+    resource = read_resource(text, rtype=rtype, fid=fid if named else None)
+    return Draft(text, resource, rtype, fid or str(new_id(now)), chosen=named and fid is not None)
+
+
+def read_resource(text: bytes, *, rtype: str, fid: str | None) -> dict[str, Any]:
+    """Return the checked resource of a text that is to be stored as ``rtype/fid``.
+
+    Raises:
+        MalformedJson, ResourceTooLarge: the text is not the JSON that FHIR asks for.
+        MalformedRequest: type or id are not those of the address.
+        InvalidResource: ``places`` says what is wrong with it.
+    """
+    resource = parse(text)
+    if resource.get("resourceType") != rtype:
+        place = Place("resourceType", "wrong-type", "not the type of the address")
+        raise MalformedRequest("the resource is not of the type of the address", places=[place])
+    if fid is not None:
+        if not rules.ID.fullmatch(fid):
+            raise MalformedRequest("an id has 1 to 64 letters, digits, hyphens and dots")
+        if resource.get("id", fid) != fid:
+            place = Place(f"{rtype}.id", "wrong-id", "not the id of the address")
+            raise MalformedRequest("the resource's id is not the id of the address", places=[place])
+    issues = [issue for issue in check(resource) if issue.severity in ("fatal", "error")]
+    if issues:
+        places = [Place(issue.expression, issue.code, issue.diagnostics) for issue in issues]
+        raise InvalidResource("the resource is not valid", places=places)
+    return resource

@@ -1,0 +1,199 @@
+"""Where the single reads, searches and writes of many callers share a transaction and a commit.
+
+Whoever is carried together keeps their own scope: each caller's rows are asked for under that caller's scope, and whose
+credential was revoked meanwhile gets nothing. What may take long does not travel here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net import audit
+from clinic_net.access import service as access
+from clinic_net.access.errors import CredentialRevoked
+from clinic_net.access.policy import EVERYWHERE, RecordScope, scope_of
+from clinic_net.access.principals import ClientPrincipal, Principal
+from clinic_net.fhir import Search
+from clinic_net.kernel.convoy import Convoy
+from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.hub import Hub
+from clinic_net.records import store
+from clinic_net.records.drafts import Order
+from clinic_net.records.keys import Keys
+from clinic_net.records.reading import Found, current, looked
+from clinic_net.records.search import DEFAULT_COUNT
+from clinic_net.records.search_cursors import Cursors
+from clinic_net.records.search_express import Straight, pages, straight
+from clinic_net.records.shapes import Stored, stored_of
+from clinic_net.records.store import Head
+from clinic_net.records.vault import keys_of, known_keys
+from clinic_net.records.writing import put_many, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Somebody wants to read a resource."""
+
+    caller: ClientPrincipal
+    rtype: str
+    fid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Somebody searches for what one index leads to. ``first``: from the beginning, not behind a cursor."""
+
+    caller: ClientPrincipal
+    search: Search
+    straight: Straight
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Somebody wants a draft stored."""
+
+    caller: ClientPrincipal
+    order: Order
+
+
+class Lanes:
+    """The shared transactions of one hub process."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._reads: Convoy[Reading, Stored] = Convoy(self._read)
+        self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32)
+        self._writes: Convoy[Writing, Stored] = Convoy(self._write)
+
+    async def read(self, caller: ClientPrincipal, rtype: str, fid: str) -> Stored:
+        """Return the current version of a resource. See ``reading.read``."""
+        return await self._reads.join(Reading(caller, rtype, fid))
+
+    def looking(self, caller: ClientPrincipal, search: Search, cursor: str | None) -> Looking | None:
+        """Return a search that may travel with others, or None: then it must be asked by itself.
+
+        Raises:
+            InvalidCursor: ``cursor`` is not one of this search and caller.
+        """
+        keys = known_keys(self._hub.engine)
+        scope = scope_of(caller)
+        if keys is None or scope.tenants is not None:
+            return None
+        limit = DEFAULT_COUNT if search.count is None else search.count
+        found = straight(search, keys, limit=limit + 1)
+        if found is not None and cursor is not None:
+            found = replace(found, before=Cursors(search, keys, scope).read(cursor, length=1)[0])
+        return None if found is None else Looking(caller, search, found, cursor is None)
+
+    async def search(self, asked: Looking) -> Found:
+        """Return a page of a search. See ``searching.find``."""
+        return await self._searches.join(asked)
+
+    async def write(self, caller: ClientPrincipal, order: Order) -> Stored:
+        """Store a draft, durably. See ``writing.put``."""
+        return await self._writes.join(Writing(caller, order))
+
+    async def _read(self, asked: Sequence[Reading]) -> list[Stored | Exception]:
+        now = self._hub.now()
+        async with self._hub.sessions() as s, s.begin():
+            valid = await _valid(s, [one.caller for one in asked], now)
+            heads: dict[tuple[RecordScope, str, str], Head] = {}
+            for scope, identities in _wanted(asked, valid).items():
+                found = await store.find_each(s, identities, scope=scope, now=now)
+                heads |= {(scope, *identity): head for identity, head in found.items()}
+            answers: list[Stored | Exception] = []
+            events = []
+            for one in asked:
+                try:
+                    _demand_valid(one.caller, valid)
+                    stored = current(heads.get((scope_of(one.caller), one.rtype, one.fid)))
+                except Refusal as refusal:
+                    answers.append(refusal)
+                    continue
+                answers.append(stored)
+                subject = f"{one.rtype}/{one.fid}"
+                events.append(looked("record.read", [stored], subject=subject, by=one.caller.address))
+            await audit.record_many(s, [event for event in events if event is not None], at=now)
+        return answers
+
+    async def _search(self, asked: Sequence[Looking]) -> list[Found | Exception]:
+        now = self._hub.now()
+        async with self._hub.sessions() as s, s.begin():
+            valid = await _valid(s, [one.caller for one in asked], now)
+            keys = await keys_of(s)
+            welcome = [one for one in asked if one.caller in valid]
+            told = iter(await pages(s, [one.straight for one in welcome], scope=EVERYWHERE))
+            answers: list[Found | Exception] = []
+            events = []
+            for one in asked:
+                if one.caller not in valid:
+                    answers.append(CredentialRevoked())
+                    continue
+                found = _found(one, next(told), keys)
+                answers.append(found)
+                events.append(
+                    looked(
+                        "record.search",
+                        found.entries,
+                        subject=one.search.resource_type,
+                        by=one.caller.address,
+                    )
+                )
+            await audit.record_many(s, [event for event in events if event is not None], at=now)
+        return answers
+
+    async def _write(self, asked: Sequence[Writing]) -> list[Stored | Exception]:
+        now = self._hub.now()
+        async with self._hub.sessions() as s, s.begin():
+            valid = await _valid(s, [one.caller for one in asked], now)
+            told = iter(await put_many(s, [one.order for one in asked if one.caller in valid], now=now))
+            answers: list[Stored | Exception] = [
+                next(told) if one.caller in valid else CredentialRevoked() for one in asked
+            ]
+            await tell(s, [answer for answer in answers if isinstance(answer, Stored) and answer.changed])
+        return answers
+
+
+async def _valid(s: AsyncSession, callers: Collection[Principal], now: datetime) -> frozenset[Principal]:
+    return await access.still_valid(s, set(callers), now=now)
+
+
+def _demand_valid(caller: Principal, valid: frozenset[Principal]) -> None:
+    if caller not in valid:
+        raise CredentialRevoked
+
+
+def _wanted(
+    asked: Sequence[Reading], valid: frozenset[Principal]
+) -> Mapping[RecordScope, list[tuple[str, str]]]:
+    found: dict[RecordScope, list[tuple[str, str]]] = {}
+    for one in asked:
+        if one.caller in valid:
+            found.setdefault(scope_of(one.caller), []).append((one.rtype, one.fid))
+    return found
+
+
+def _found(asked: Looking, heads: Sequence[Head], keys: Keys) -> Found:
+    """Return the page: one row more than it holds was asked for, to know whether there is another."""
+    more = len(heads) == asked.straight.limit
+    shown = heads[: asked.straight.limit - 1]
+    following = None
+    if more:
+        following = Cursors(asked.search, keys, scope_of(asked.caller)).make([shown[-1].rid])
+    total = len(shown) if asked.first and not more else None
+    return Found([stored_of(head) for head in shown], [], total, following)
+
+
+_lanes: WeakKeyDictionary[Hub, Lanes] = WeakKeyDictionary()
+
+
+def lanes_of(hub: Hub) -> Lanes:
+    """Return the lanes of a hub process; the same ones every time."""
+    found = _lanes.get(hub)
+    if found is None:
+        found = _lanes[hub] = Lanes(hub)
+    return found
