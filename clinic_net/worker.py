@@ -23,10 +23,16 @@ log = structlog.get_logger()
 _SWEEP_EVERY_S = 2.0
 """How late a step may be whose timer was lost; timers themselves fire within a second."""
 
+_DERIVE_EVERY_S = 2.0
+"""How late a resource may be found by its words."""
+
 
 async def run(hub: Hub) -> None:
     """Run until cancelled. A failure of the database is waited out; nothing is lost meanwhile."""
-    sweep = asyncio.create_task(_sweep(hub), name="sweep")
+    beside = [
+        asyncio.create_task(_sweep(hub), name="sweep"),
+        asyncio.create_task(_derive(hub), name="derive"),
+    ]
     try:
         while True:
             try:
@@ -35,9 +41,10 @@ async def run(hub: Hub) -> None:
                 log.warning("worker_restarts", error=type(failure).__name__)
                 await asyncio.sleep(1)
     finally:
-        sweep.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweep
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def _sweep(hub: Hub) -> None:
@@ -53,7 +60,16 @@ async def _sweep(hub: Hub) -> None:
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
                 await referrals.sweep(session, hub.now())
-            await records.derive(hub)
         except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
             log.warning("sweep_failed", error=type(failure).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _derive(hub: Hub) -> None:
+    """A task of its own: after an upgrade there are years of records to read."""
+    while True:
+        try:
+            await records.derive(hub)
+        except Exception as failure:  # noqa: BLE001 -- the next round tries again
+            log.warning("derive_failed", error=type(failure).__name__)
+        await asyncio.sleep(_DERIVE_EVERY_S)

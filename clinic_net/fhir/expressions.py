@@ -5,10 +5,11 @@ The standard's expressions use a small part of FHIRPath: paths, unions, ``as``, 
 (``Observation.value as Quantity`` → ``valueQuantity``) and nothing is left to find out at run time.
 """
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from .definitions import ElementDefinition, elements, primitives, resource_types, value_set
 from .tables import capitalised
@@ -19,7 +20,14 @@ _EQUALS = re.compile(r"(\w+)\s*=\s*'([^']*)'")
 _RESOLVES = re.compile(r"resolve\(\)\s+is\s+(\w+)")
 _IS_NOT_FALSE = re.compile(r"([\w.]+)\.exists\(\) and ([\w.]+) != false")
 
-Keep = Callable[[Any], bool]
+
+class Keep(Protocol):
+    """A filter of values; ``jsonpath`` says the same to PostgreSQL."""
+
+    @property
+    def jsonpath(self) -> str: ...
+
+    def __call__(self, value: Any, /) -> bool: ...
 
 
 class NotCompilable(Exception):
@@ -120,11 +128,11 @@ def _function(routes: list[Route], name: str, argument: str) -> list[Route]:
         wanted = argument.strip().lower()  # one published composite writes DateTime
         return [route for route in routes if route.data_type.lower() == wanted]
     if name == "where" and (match := _EQUALS.fullmatch(argument.strip())):
-        return [_filtered(route, _equals(match[1], match[2])) for route in routes]
+        return [_filtered(route, _Equals(match[1], match[2])) for route in routes]
     if name == "where" and (match := _RESOLVES.fullmatch(argument.strip())):
         kept = [route for route in routes if route.data_type == "Reference"]
         target = frozenset({match[1]})
-        return [replace(_filtered(route, _refers_to(match[1])), targets=target) for route in kept]
+        return [replace(_filtered(route, _RefersTo(match[1])), targets=target) for route in kept]
     raise NotCompilable(f"the function {name} is not compiled")
 
 
@@ -133,18 +141,29 @@ def _filtered(route: Route, keep: Keep) -> Route:
     return replace(route, steps=(*before, (member, keep)))
 
 
-def _equals(member: str, text: str) -> Keep:
-    def keep(value: Any) -> bool:
-        return isinstance(value, dict) and value.get(member) == text
+@dataclass(frozen=True, slots=True)
+class _Equals:
+    member: str
+    text: str
 
-    return keep
+    @property
+    def jsonpath(self) -> str:
+        return f'[*] ? (@."{self.member}" == {json.dumps(self.text)})'
+
+    def __call__(self, value: Any, /) -> bool:
+        return isinstance(value, dict) and value.get(self.member) == self.text
 
 
-def _refers_to(resource_type: str) -> Keep:
-    def keep(value: Any) -> bool:
-        return isinstance(value, dict) and reference_type(value) == resource_type
+@dataclass(frozen=True, slots=True)
+class _RefersTo:
+    resource_type: str
 
-    return keep
+    @property
+    def jsonpath(self) -> str:
+        return f'[*] ? (@."reference" like_regex "(^|/){self.resource_type}/" || @."type" == "{self.resource_type}")'
+
+    def __call__(self, value: Any, /) -> bool:
+        return isinstance(value, dict) and reference_type(value) == self.resource_type
 
 
 def reference_type(reference: Mapping[str, Any]) -> str | None:

@@ -74,6 +74,8 @@ class _Composite:
     parameter: str
     route: Route
     components: tuple[tuple[_Extractor, ...], ...]
+    needs: tuple[frozenset[str], ...]
+    """Members of the resource, of each set of which it must have one for this to find anything."""
 
 
 @dataclass(slots=True)
@@ -134,8 +136,14 @@ def _composites(
         for name, kind, expression in components:
             compiled = compile_expression(expression, route.data_type)
             parts.append(tuple(_extractors(name, kind, compiled, _Plan())))
-        found.append(_Composite(code, route, tuple(parts)))
+        found.append(_Composite(code, route, tuple(parts), _needs(route, parts)))
     return found
+
+
+def _needs(route: Route, parts: Sequence[tuple[_Extractor, ...]]) -> tuple[frozenset[str], ...]:
+    if route.steps:
+        return (frozenset({route.steps[0][0]}),)
+    return tuple(frozenset(extractor.route.steps[0][0] for extractor in part) for part in parts)
 
 
 _PLAIN = {
@@ -148,19 +156,24 @@ _PLAIN = {
 
 
 @cache
-def sort_paths(resource_type: str, code: str) -> tuple[tuple[str, ...], ...]:
-    """Return the members that lead to the text to sort a token, reference or uri parameter by; () where none do."""
+def sort_paths(resource_type: str, code: str) -> tuple[str, ...]:
+    """Return the JSON paths that lead to the text to sort a token, reference or uri parameter by; () where none do."""
     routes = [
         extractor.route
         for extractors in _plan(resource_type).by_member.values()
         for extractor in extractors
         if extractor.parameter == code
     ]
-    if any(route.exists or any(keep is not None for _, keep in route.steps) for route in routes):
+    if any(route.exists for route in routes):
         return ()
-    return tuple(
-        (*(member for member, _ in route.steps), *_PLAIN.get(route.data_type, ())) for route in routes
-    )
+    return tuple(_json_path(route) for route in routes)
+
+
+def _json_path(route: Route) -> str:
+    found = "$"
+    for member, keep in route.steps:
+        found += f'."{member}"' + ("" if keep is None else keep.jsonpath)
+    return found + "".join(f'."{member}"' for member in _PLAIN.get(route.data_type, ()))
 
 
 def uncompiled(resource_type: str) -> Mapping[str, str]:
@@ -181,18 +194,57 @@ def index(resource: Mapping[str, Any], *, base_url: str | None = None) -> IndexV
     values = IndexValues()
     plan = _plan(resource["resourceType"])
     for member in resource:
-        for extractor in plan.by_member.get(member, ()):
-            for value in _extract(extractor, resource, resource, base_url):
-                _put(values, extractor, value)
-            if extractor.extras is not None:
-                _put_extras(values, extractor, extractor.extras, resource)
+        _index_member(values, plan, member, resource, base_url)
+    _index_across(values, plan, resource, base_url)
+    return values
+
+
+def index_member(resource_type: str, member: str, value: Any) -> IndexValues:
+    """Return the search values that come from one member of a resource, whatever else the resource says.
+
+    ``index`` finds what all members give by themselves, and what ``index_across`` gives.
+    """
+    values = IndexValues()
+    _index_member(values, _plan(resource_type), member, {member: value}, None)
+    return values
+
+
+@cache
+def indexed_members(resource_type: str) -> frozenset[str]:
+    """Return the members of a type that give search values by themselves."""
+    return frozenset(_plan(resource_type).by_member)
+
+
+def index_across(resource: Mapping[str, Any]) -> IndexValues:
+    """Return the search values of a resource that take more than one member: composites, positions, what is not said."""
+    values = IndexValues()
+    _index_across(values, _plan(resource["resourceType"]), resource, None)
+    return values
+
+
+def _index_member(
+    values: IndexValues, plan: _Plan, member: str, resource: Mapping[str, Any], base_url: str | None
+) -> None:
+    for extractor in plan.by_member.get(member, ()):
+        for value in _extract(extractor, resource, resource, base_url):
+            _put(values, extractor, value)
+        if extractor.extras is not None:
+            _put_extras(values, extractor, extractor.extras, resource)
+
+
+def _index_across(
+    values: IndexValues, plan: _Plan, resource: Mapping[str, Any], base_url: str | None
+) -> None:
     for composite in plan.composites:
-        _index_composite(values, composite, resource, base_url)
-    if resource["resourceType"] == "Patient" and "deceased" not in values.tokens:
+        if not any(needed.isdisjoint(resource) for needed in composite.needs):
+            _index_composite(values, composite, resource, base_url)
+    # R4 defines the parameter so: whoever is not said to have died lives.
+    if resource["resourceType"] == "Patient" and not (
+        resource.get("deceasedBoolean") or "deceasedDateTime" in resource
+    ):
         values.tokens["deceased"] = [Token(None, "false")]
     if resource["resourceType"] == "Location" and (place := position(resource)) is not None:
         values.positions["near"] = [place]
-    return values
 
 
 def _put_extras(

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .criteria import ID, TokenCriterion, unescape
-from .definitions import elements, resource_types, search_parameters
+from .definitions import SearchParameter, elements, resource_types, search_parameters
 from .errors import (
     TooManySearchTerms,
     UnknownResourceType,
     UnknownSearchParameter,
     places,
 )
+from .index import uncompiled
 from .search_filter import read_filter_term
 from .search_terms import (
     AnyOf,
@@ -146,7 +147,9 @@ def parse(
 
 MAX_TYPES = 12
 """Types that one search over several may name: each is a search of its own."""
-_OF_ALL = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security", "_source"})
+OF_ALL = ("_content", "_id", "_lastUpdated", "_profile", "_security", "_source", "_tag", "_text")
+"""Parameters that all types have (``_text``: all that can have a narrative)."""
+_OF_ALL = frozenset(OF_ALL)
 _RESULTS_OF_ALL = frozenset({"_count", "_total", "_summary", "_sort", "_format", "_pretty"})
 
 
@@ -182,6 +185,19 @@ def parse_types(
         search.applied += [("_type", value) for value in named]
         search.ignored += [name for name, value in rest if (name, value) not in kept]
     return found
+
+
+def parse_everywhere(
+    params: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str | None = None
+) -> Search:
+    """Return the search over all types, by parameters that all types have. Its type is "Resource".
+
+    Raises what ``parse_types`` does.
+    """
+    (search,) = parse_types([*params, ("_type", "Basic")], lenient=lenient, base_url=base_url)
+    search.resource_type = "Resource"
+    search.applied.remove(("_type", "Basic"))
+    return search
 
 
 def _strict(refusal: UnknownSearchParameter | DroppableError) -> Exception:
@@ -255,9 +271,13 @@ def _sort(search: Search, value: str) -> None:
         raise invalid("_sort", f"must be one list of at most {MAX_SORTS} parameters")
     for key in keys:
         parameter = search_parameters(search.resource_type).get(key.removeprefix("-"))
-        if parameter is None or parameter.type in ("composite", "special"):
+        if parameter is None or not _has_order(search.resource_type, parameter):
             raise invalid("_sort", "must name search parameters that have an order")
         search.sort.append(Sort(parameter.code, parameter.type, key.startswith("-")))
+
+
+def _has_order(resource_type: str, parameter: SearchParameter) -> bool:
+    return parameter.type not in ("composite", "special") and parameter.code not in uncompiled(resource_type)
 
 
 def _total(search: Search, value: str) -> None:

@@ -10,6 +10,7 @@ from .definitions import SearchParameter
 from .errors import InvalidSearchValue, TooManySearchTerms
 from .filters import Comparison, Filter, FilterSyntaxError, Joined, Negated, Step, read_filter
 from .search_terms import (
+    FULL_TEXT,
     MAX_BRANCHES,
     MAX_LINKS,
     Clause,
@@ -32,7 +33,7 @@ _OPERATORS: Mapping[str, Mapping[str, str]] = {
     "string": {"eq": "equals", "co": "contains", "sw": "", "ew": "ends"},
     "reference": {"eq": "", "re": ""},
     "uri": {"eq": "", "ss": "below", "sb": "above"},
-    "text": {"eq": "", "co": ""},
+    "words": {"eq": "", "co": ""},
 }
 """By type: the operators of a look-up and the modifier that each is; the others compare (``_COMPARED``) or ask
 whether there is a value (``pr``)."""
@@ -91,7 +92,7 @@ class _Compiler:
         parameter = parameter_of(resource_type, step.name)
         if operator == "pr":
             return _present(parameter, value)
-        known = _OPERATORS.get(parameter.type, {})
+        known = _OPERATORS.get("words" if parameter.code in FULL_TEXT else parameter.type, {})
         if operator in known:
             return self._clause(resource_type, parameter, known[operator], value)
         if parameter.type in ("date", "number", "quantity"):
@@ -111,4 +112,5 @@ class _Compiler:
 def _present(parameter: SearchParameter, value: str) -> Clause:
     if value not in ("true", "false"):
         raise InvalidSearchValue(f"{parameter.code}: pr is followed by true or false")
-    return Clause(parameter.code, parameter.type, "missing", missing=value == "false")
+    kind = "words" if parameter.code in FULL_TEXT else parameter.type
+    return Clause(parameter.code, kind, "missing", missing=value == "false")

@@ -206,9 +206,8 @@ def read_term(resource_type: str, name: str, value: str, *, base_url: str | None
         raise DroppableError(invalid(name, "an empty value"))
     if colon and not modifier:
         raise unsupported(name, "an empty modifier")
-    allowed = (
-        frozenset[str]() if code in FULL_TEXT else _MODIFIERS.get(parameter.type, frozenset({"missing"}))
-    )
+    kind = "words" if code in FULL_TEXT else parameter.type
+    allowed = _MODIFIERS.get(kind, frozenset({"missing"}))
     of_type = parameter.type == "reference" and modifier in resource_types()
     if modifier and modifier not in allowed and not of_type:
         raise unsupported(code, "FHIR R4 has no such modifier for a parameter of this type")
@@ -302,11 +301,9 @@ def read_clause(
     base_url: str | None,
 ) -> Clause:
     """Return the clause of a parameter whose modifier is known to fit it."""
-    code, kind = parameter.code, parameter.type
+    code, kind = parameter.code, "words" if parameter.code in FULL_TEXT else parameter.type
     if len(alternatives) > MAX_ALTERNATIVES:
         raise TooManySearchTerms(f"{code}: more than {MAX_ALTERNATIVES} alternatives")
-    if code in FULL_TEXT:
-        return Clause(code, "words", modifier, tuple(_words(code, part) for part in alternatives))
     targets = _targets(resource_type, code) if kind == "reference" else None
     if kind == "reference" and modifier in resource_types():
         if targets is not None and modifier not in targets:
@@ -318,6 +315,8 @@ def read_clause(
         return Clause(code, kind, modifier, missing=alternatives[0] == "true")
     if modifier in ("in", "not-in"):
         return _in_value_set(code, modifier, [unescape(part) for part in alternatives])
+    if kind == "words":
+        return Clause(code, kind, modifier, tuple(_words(code, part) for part in alternatives))
     asked = Asked(parameter, targets, base_url)
     reading = _READERS.get(modifier, read)
     return Clause(code, kind, modifier, tuple(reading(asked, part) for part in alternatives))

@@ -3,6 +3,7 @@
 Every converter takes a value that has passed the structural check.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -183,14 +184,19 @@ def _number(value: Any, _context: Context) -> Iterator[Decimal]:
     yield _decimal(value)
 
 
+def _beside(number: Decimal, towards: float) -> Decimal:
+    """Return the nearest number that the index tells apart: what is less than 5 does not reach 5."""
+    return Decimal(math.nextafter(float(number), towards))
+
+
 def _quantity(value: Any, _context: Context) -> Iterator[QuantityValue]:
     if (amount := value.get("value")) is None:
         return
     number = _decimal(amount)
     comparator = value.get("comparator", "")
     yield QuantityValue(
-        None if comparator.startswith("<") else number,
-        None if comparator.startswith(">") else number,
+        None if comparator.startswith("<") else _beside(number, math.inf) if comparator == ">" else number,
+        None if comparator.startswith(">") else _beside(number, -math.inf) if comparator == "<" else number,
         value.get("system"),
         value.get("code"),
         value.get("unit"),

@@ -6,6 +6,7 @@ from typing import Any
 from clinic_net.fhir import write
 from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_parameters
 from clinic_net.fhir.index import uncompiled
+from clinic_net.fhir.search import OF_ALL
 from clinic_net.fhir.search_compartments import compartments
 from clinic_net.fhir.search_terms import FULL_TEXT
 
@@ -75,6 +76,34 @@ def _resource(rtype: str) -> dict[str, Any]:
     return resource
 
 
+_EVERY_SEARCH = (
+    (
+        "_filter",
+        "special",
+        "The whole grammar of R4; ne of codes, texts and references means that none is equal.",
+    ),
+    ("_has", "special", "Nested, with chains inside, up to four links in all."),
+    ("_list", "special", "The id of one List; the functional lists of R4 are not there."),
+    (
+        "_type",
+        "special",
+        "For searches of the whole system: 1 to 12 types; without it, all that are open.",
+    ),
+    ("_contained", "token", "Only false: contained resources are found as part of what contains them."),
+    ("_containedType", "token", "Only container."),
+)
+"""Parameters that no definition describes with an expression, and how far they go here."""
+
+
+def _system_parameters() -> list[dict[str, Any]]:
+    common = {**search_parameters("Basic")}
+    described = [{"name": name, "type": kind, "documentation": said} for name, kind, said in _EVERY_SEARCH]
+    return [
+        *({"name": name, "type": common[name].type, "definition": common[name].url} for name in OF_ALL),
+        *described,
+    ]
+
+
 @cache
 def capability_statement(base: str) -> bytes:
     """Return the statement of the hub at ``base``, its own FHIR address."""
@@ -120,6 +149,7 @@ def capability_statement(base: str) -> bytes:
                     "interaction": [
                         {"code": code} for code in ("transaction", "batch", "history-system", "search-system")
                     ],
+                    "searchParam": _system_parameters(),
                     "operation": [{"name": "reindex", "definition": REINDEX}],
                     "compartment": [compartment.url for compartment in compartments().values()],
                 }

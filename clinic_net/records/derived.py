@@ -21,7 +21,8 @@ from clinic_net.fhir.fulltext import content_words, narrative_words
 from clinic_net.fhir.units import EVERYDAY, UCUM, canonical_unit, units_of
 from clinic_net.kernel.hub import Hub
 
-BATCH = 500
+BATCH = 100
+"""Some 10 ms of work: whoever shares the process with the worker does not notice."""
 
 _NEWEST = text("select coalesce(max(vseq), 0) from records_version")
 _START = text(

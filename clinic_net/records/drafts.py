@@ -7,14 +7,15 @@ from functools import cached_property
 from typing import Any
 
 from clinic_net.access.policy import RecordScope
-from clinic_net.fhir import check, index, parse, stamp
+from clinic_net.fhir import check, parse, stamp
 from clinic_net.kernel.errors import Place
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import rules
 from clinic_net.records.errors import InvalidResource, MalformedRequest
-from clinic_net.records.index import Rows, rows_of
+from clinic_net.records.index import Rows
 from clinic_net.records.keys import Keys
 from clinic_net.records.shapes import instant
+from clinic_net.records.vault import fragments_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Draft:
 
     def rows(self, keys: Keys) -> Rows:
         """Return its index rows."""
-        return rows_of(self.rtype, index(self.resource), keys)
+        return fragments_of(keys).rows(self.resource)
 
     def stamped(self, version: int, at: datetime) -> bytes:
         """Return the text as version ``version``, made at ``at``, is stored."""

@@ -62,6 +62,17 @@ def address_of(rtype: str, fid: str) -> int:
 
 def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
     """Return the index rows of a resource of type ``rtype``."""
+    found = _found(rtype, values, keys)
+    return Rows(
+        frozenset(found.tokens),
+        frozenset(found.dates),
+        frozenset(found.strings),
+        frozenset(found.numbers),
+        frozenset(_links(rtype, values)),
+    )
+
+
+def _found(rtype: str, values: IndexValues, keys: Keys) -> _Found:
     found = _Found()
     for name, tokens in values.tokens.items():
         for token in tokens:
@@ -83,13 +94,7 @@ def rows_of(rtype: str, values: IndexValues, keys: Keys) -> Rows:
     _modified(found, rtype, values, keys)
     _composites(found, rtype, values, keys)
     found.tokens.update(keys.present(rtype, name) for name in values.names() - _COLUMNS)
-    return Rows(
-        frozenset(found.tokens),
-        frozenset(found.dates),
-        frozenset(found.strings),
-        frozenset(found.numbers),
-        frozenset(_links(rtype, values)),
-    )
+    return found
 
 
 def _modified(found: _Found, rtype: str, values: IndexValues, keys: Keys) -> None:

@@ -155,6 +155,9 @@ class Query:
     def _missing(self, clause: Clause) -> Condition:
         if clause.parameter in ("_id", "_lastUpdated"):
             return false() if clause.missing else true()
+        if clause.type == "words":
+            there = self._worded(_words_of(clause).is_not(None))
+            return ~there if clause.missing else there
         present = self._has_token([self._keys.present(self._rtype, clause.parameter)])
         return ~present if clause.missing else present
 
@@ -178,16 +181,13 @@ class Query:
             case NearCriterion():
                 return self._near(value, clause.parameter)
             case WordsCriterion():
-                return self._worded(clause, value)
+                query = sql_cast(value.query, TSQUERY)
+                return self._worded(_words_of(clause).op("@@", is_comparison=True)(query))
             case _:
                 raise AssertionError("looked up by hash, or not compiled")
 
-    def _worded(self, clause: Clause, value: WordsCriterion) -> Condition:
-        column = col(WordsRow.narrative) if clause.parameter == "_text" else col(WordsRow.content)
-        found = exists().where(
-            col(WordsRow.rid) == col(self._resource.rid),
-            column.op("@@", is_comparison=True)(sql_cast(value.query, TSQUERY)),
-        )
+    def _worded(self, condition: Condition) -> Condition:
+        found = exists().where(col(WordsRow.rid) == col(self._resource.rid), condition)
         return found.correlate(self._resource)
 
     def _pair(self, pairs: Pairs, first: TokenCriterion, second: Criterion) -> Condition:
@@ -290,9 +290,9 @@ class Query:
             raise UnsupportedSearch(f"_sort: {place.message}", places=[place])
         content = sql_cast(func.convert_from(col(self._resource.body), "UTF8"), JSONB)
         found = [
-            func.jsonb_path_query_first(
-                content, sql_cast("$" + "".join(f'."{member}"' for member in path), JSONPATH)
-            ).op("#>>", return_type=Text())(sql_cast(literal("{}"), ARRAY(Text)))
+            func.jsonb_path_query_first(content, sql_cast(path, JSONPATH)).op("#>>", return_type=Text())(
+                sql_cast(literal("{}"), ARRAY(Text))
+            )
             for path in paths
         ]
         ordered: ColumnElement[Any] = func.coalesce(*found, "" if sort.descending else AFTER_ALL)
@@ -312,6 +312,10 @@ class Query:
     def _value(self, table: "_Row", p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
         inner = select(picked).where(col(table.rid) == col(self._resource.rid), col(table.p) == p)
         return func.coalesce(inner.correlate(self._resource).scalar_subquery(), last)
+
+
+def _words_of(clause: Clause) -> Any:
+    return col(WordsRow.narrative) if clause.parameter == "_text" else col(WordsRow.content)
 
 
 def _pair_unit(pairs: Pairs, code: tuple[str, ...], way: QuantityCriterion) -> Condition:

@@ -19,7 +19,9 @@ from clinic_net.fhir import Search
 from clinic_net.fhir.search_terms import unsupported
 from clinic_net.records import store
 from clinic_net.records.keys import Keys
+from clinic_net.records.query_setting import Setting
 from clinic_net.records.search_cursors import Cursors
+from clinic_net.records.search_everywhere import Everywhere
 from clinic_net.records.search_includes import Reach, included_with
 from clinic_net.records.search_plan import Plan, Slice
 from clinic_net.records.search_terminology import Terminology, with_codes
@@ -45,12 +47,20 @@ class Page:
 class _Run:
     """One search, on its way through the database."""
 
-    def __init__(self, search: Search, keys: Keys, *, scope: RecordScope, now: datetime) -> None:
+    def __init__(
+        self,
+        search: Search,
+        keys: Keys,
+        *,
+        scope: RecordScope,
+        now: datetime,
+        plan: Everywhere | None = None,
+    ) -> None:
         self.search = search
         self.keys = keys
         self.scope = scope
         self.now = now
-        self.plan = Plan(search, keys, scope=scope, now=now)
+        self.plan = plan or Plan(search, keys, scope=scope, now=now)
         self.cursors = Cursors(search, keys, scope)
 
     def cursor(self, row: Any) -> str:
@@ -94,10 +104,10 @@ async def run(
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0
     counts = counts_only or search.total in ("accurate", "estimate")
-    async with _budget(s, needed=counts or not running.plan.cheap):
-        total = (
-            await _count(s, running.plan, exact=counts_only or search.total == "accurate") if counts else None
-        )
+    plan = running.plan
+    assert isinstance(plan, Plan)
+    async with _budget(s, needed=counts or not plan.cheap):
+        total = await _count(s, plan, exact=counts_only or search.total == "accurate") if counts else None
         if counts_only:
             return Page([], [], total, None)
         after = None if cursor is None else running.behind(cursor)
@@ -150,7 +160,43 @@ async def run_types(
     return Page([head_of(row) for row in rows], [], total, following)
 
 
-async def _rows(s: AsyncSession, plan: Plan, part: Slice) -> list[Any]:
+async def run_everywhere(
+    s: AsyncSession,
+    search: Search,
+    types: Sequence[str],
+    keys: Keys,
+    *,
+    scope: RecordScope,
+    now: datetime,
+    cursor: str | None,
+) -> Page:
+    """Return one page of a search over all of these types (see ``fhir.search.parse_everywhere``).
+
+    Raises:
+        InvalidCursor: ``cursor`` is not one of this search and scope.
+        UnsupportedSearch, TooManySearchTerms: only a search of named types can answer it.
+    """
+    search = await with_codes(search, Terminology(s, keys, scope, now))
+    plan = Everywhere(search, types, Setting(keys, scope, now))
+    running = _Run(search, keys, scope=scope, now=now, plan=plan)
+    limit = DEFAULT_COUNT if search.count is None else search.count
+    counts_only = search.summary == "count" or limit == 0
+    total: int | None = None
+    async with _budget(s, needed=True):
+        if counts_only or search.total in ("accurate", "estimate"):
+            total = await _count(s, plan)
+        if counts_only:
+            return Page([], [], total, None)
+        after = None if cursor is None else running.behind(cursor)
+        rows = await _rows(s, plan, Slice(limit + 1, after))
+    more, rows = len(rows) > limit, rows[:limit]
+    following = running.cursor(rows[-1]) if more else None
+    if total is None and cursor is None and not more:
+        total = len(rows)
+    return Page([head_of(row) for row in rows], [], total, following)
+
+
+async def _rows(s: AsyncSession, plan: Plan | Everywhere, part: Slice) -> list[Any]:
     """Return a page's rows: from the top of an index if they are there, else from wherever they are."""
     connection = await s.connection()
     quick = plan.near_the_top(part)
@@ -161,9 +207,9 @@ async def _rows(s: AsyncSession, plan: Plan, part: Slice) -> list[Any]:
     return list((await connection.execute(plan.complete(part))).all())
 
 
-async def _count(s: AsyncSession, plan: Plan, *, exact: bool = True) -> int:
+async def _count(s: AsyncSession, plan: Plan | Everywhere, *, exact: bool = True) -> int:
     """Count; an estimate is exact up to ``COUNTED``, beyond that it is what the planner expects, but no fewer."""
-    if not exact:
+    if not exact and isinstance(plan, Plan):
         counted: int = (await (await s.connection()).execute(plan.count_up_to(COUNTED))).scalar_one()
         if counted < COUNTED:
             return counted

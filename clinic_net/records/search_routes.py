@@ -5,13 +5,13 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Response
 
 from clinic_net.fhir import Search
-from clinic_net.fhir.search import parse_types
+from clinic_net.fhir.search import parse_everywhere, parse_types
 from clinic_net.records.entries import Pairs
 from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
 from clinic_net.records.reading import Found
 from clinic_net.records.render import search_bundle
-from clinic_net.records.searching import Searching, find, find_types
+from clinic_net.records.searching import Searching, find, find_everywhere, find_types
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
@@ -26,13 +26,13 @@ async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
 @router.api_route("", methods=_READ)
 @router.api_route("/", methods=_READ, include_in_schema=False)
 async def search_types(exchange: Exchanging) -> Response:
-    """Search several types at once."""
+    """Search several types at once, or all."""
     return await _search_types(exchange, exchange.request.query_params.multi_items())
 
 
 @router.post("/_search")
 async def search_types_by_form(exchange: Exchanging) -> Response:
-    """Search several types at once, with parameters that stay out of the address."""
+    """Search several types at once, or all, with parameters that stay out of the address."""
     return await _search_types(exchange, await exchange.form())
 
 
@@ -47,6 +47,11 @@ async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:
     cursor = next((value for name, value in pairs if name == "_cursor"), None)
     rest = [pair for pair in pairs if pair[0] != "_cursor"]
     lenient = exchange.preference("handling") == "lenient"
+    if not any(name == "_type" for name, _ in rest):
+        everywhere = parse_everywhere(rest, lenient=lenient, base_url=exchange.base)
+        by = Searching(exchange.caller, exchange.now)
+        everything = await find_everywhere(exchange.s, everywhere, by, cursor=cursor)
+        return page(exchange, everything, everywhere, "")
     asked = parse_types(rest, lenient=lenient, base_url=exchange.base)
     found = await find_types(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
     return page(exchange, found, asked[0], "")

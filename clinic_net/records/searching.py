@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access.policy import demand, may, scope_of
 from clinic_net.access.principals import Principal
 from clinic_net.fhir import Search
+from clinic_net.fhir.definitions import resource_types
 from clinic_net.records import search as pages
 from clinic_net.records.reading import Found, noted
 from clinic_net.records.shapes import stored_of
@@ -57,6 +58,26 @@ async def find_types(
         demand(by.caller, search.resource_type, "s")
     scope = scope_of(by.caller)
     page = await pages.run_types(s, asked, await keys_of(s), scope=scope, now=by.now, cursor=cursor)
+    return await _shown(s, page, "Resource", by)
+
+
+async def find_everywhere(
+    s: AsyncSession, asked: Search, by: Searching, *, cursor: str | None = None
+) -> Found:
+    """Return a page of one search over every type that the caller may search.
+
+    Raises:
+        InsufficientScope, RoleNotAllowed: the caller may search none.
+        InvalidCursor: ``cursor`` is not one of this search and caller.
+        UnsupportedSearch, TooManySearchTerms: only a search of named types can answer it.
+    """
+    types = sorted(filter(by.allows, resource_types()))
+    if not types:
+        demand(by.caller, "Basic", "s")
+    scope = scope_of(by.caller)
+    page = await pages.run_everywhere(
+        s, asked, types, await keys_of(s), scope=scope, now=by.now, cursor=cursor
+    )
     return await _shown(s, page, "Resource", by)
 
 

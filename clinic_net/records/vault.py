@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.records.fragments import Fragments
 from clinic_net.records.keys import Keys
 from clinic_net.records.model import IndexKey
 
@@ -16,6 +17,7 @@ _ROW = 1
 _made_by = "records.keys_made_here"
 
 _known: WeakKeyDictionary[object, Keys] = WeakKeyDictionary()
+_fragments: WeakKeyDictionary[Keys, Fragments] = WeakKeyDictionary()
 """By engine: a process may speak to several databases."""
 
 
@@ -47,3 +49,11 @@ async def keys_of(s: AsyncSession) -> Keys:
     if s.info.get(_made_by) is not transaction:
         _known[engine] = keys
     return keys
+
+
+def fragments_of(keys: Keys) -> Fragments:
+    """Return what this process remembers of index rows made with these keys."""
+    found = _fragments.get(keys)
+    if found is None:
+        found = _fragments[keys] = Fragments(keys)
+    return found

@@ -277,7 +277,7 @@ def test_what_is_not_supported_is_refused_or_reported() -> None:
         "organization:text",
         "organization:Patient:exact",
         "_text:exact",
-        "_content:missing",
+        "_content:contains",
     ],
 )
 @pytest.mark.parametrize("lenient", [False, True])

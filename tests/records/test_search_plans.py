@@ -149,6 +149,11 @@ async def test_codes_identifiers_and_references_are_sorted_by_what_they_say(
         more: dict[str, Any] = {"gender": gender} if gender else {}
         content = {"resourceType": "Patient", "name": [{"family": family}], **more}
         content["identifier"] = [{"value": number}]
+        content["telecom"] = [
+            {"system": "email", "value": "x@y.vn"},
+            {"system": "phone", "value": f"09{number}"},
+        ]
+        content["generalPractitioner"] = [{"reference": f"Practitioner/{number}"}]
         numbers[(await records.put(content)).fid] = number
 
     async def order(sort: str) -> list[str]:
@@ -165,8 +170,28 @@ async def test_codes_identifiers_and_references_are_sorted_by_what_they_say(
     assert await order("-identifier") == ["30", "20", "10"]
     assert await order("gender") == ["10", "20", "30"]
     assert await order("-gender") == ["20", "10", "30"]
-    refused = await fhir.get("/fhir/Patient?_sort=phone")
-    assert (refused.status_code, codes(refused.json())) == (400, ["unsupported-search"])
+    assert await order("phone") == ["10", "20", "30"]
+    assert await order("-phone,identifier") == ["30", "20", "10"]
+    assert await order("-general-practitioner") == ["30", "20", "10"]
+    assert await order("email,-identifier") == ["30", "20", "10"]
+    for sort, code in (("deceased", "unsupported-search"), ("_content", "invalid-search-value")):
+        refused = await fhir.get(f"/fhir/Patient?_sort={sort}")
+        assert (refused.status_code, codes(refused.json())) == (400, [code])
+
+
+async def test_a_reference_to_one_type_is_sorted_by_what_it_says(
+    fhir: httpx.AsyncClient, records: Records
+) -> None:
+    tag = uuid4().hex
+    made = {}
+    for number in ("2", "1", "3"):
+        about = await records.put({"resourceType": "Patient", "id": f"{number}-{uuid4()}"})
+        content = observation(about.fid, meta={"tag": [{"code": tag}]})
+        made[(await records.put(content)).fid] = number
+
+    found = (await fhir.get(f"/fhir/Observation?_tag={tag}&_sort=patient")).json()
+
+    assert [made[fid] for fid in ids(found)] == ["1", "2", "3"]
 
 
 async def test_an_estimate_is_exact_while_there_are_few_and_the_planners_when_there_are_many(

@@ -56,6 +56,8 @@ async def ward(hub: Hub) -> dict[str, str]:
         ("Condition?_content=phổi&subject=Patient/{patient}", {"lung"}),
         ("Observation?_content=phổi", {"plain"}),
         ("Observation?_text=phổi", set()),
+        ("Condition?_text:missing=false", {"lung", "liver", "bone"}),
+        ("Observation?_text:missing=true", {"plain"}),
         ("Condition?_filter=_content co tuyến or _text co bone", {"lung", "bone"}),
         ("Patient?_has:Condition:subject:_text=phổi", {"patient"}),
     ],
