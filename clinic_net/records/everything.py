@@ -22,7 +22,7 @@ from clinic_net.fhir import Search
 from clinic_net.fhir.care_dates import care_dates
 from clinic_net.fhir.search import Include
 from clinic_net.fhir.search_compartments import compartments
-from clinic_net.records import store
+from clinic_net.records import search_includes, store
 from clinic_net.records.compartments import itself, referring
 from clinic_net.records.errors import InvalidCursor, ResourceDeleted, UnknownResource
 from clinic_net.records.index import address_of
@@ -51,9 +51,17 @@ class Asked:
     count: int = MAX_PAGE
 
 
+@dataclass(frozen=True)
+class Everything:
+    """A page. Not ``whole``: its entries refer to more than is brought along."""
+
+    found: Found
+    whole: bool
+
+
 async def everything(
     s: AsyncSession, asked: Asked, keys: Keys, by: Searching, *, cursor: str | None
-) -> Found:
+) -> Everything:
     """Return a page, newest first; the first begins with the patient or encounter itself.
 
     ``asked.types`` must be types that the caller may read.
@@ -80,14 +88,14 @@ async def everything(
     total = len(heads)
     if more or cursor is not None:
         total = await _count(s, asked, conditions) + _wanted(whose, asked)
-    supporting = await _supporting(s, heads, whose, asked, Reach(scope, by.now))
+    supporting, whole = await _supporting(s, heads, whose, asked, Reach(scope, by.now))
     found = Found(
         [stored_of(head) for head in heads], [stored_of(head) for head in supporting], total, following
     )
     subject = f"{asked.rtype}/{asked.fid}"
     seen = [*found.entries, *found.included]
     await noted(s, "record.everything", seen, subject=subject, scope=scope, now=by.now, by=by.caller.address)
-    return found
+    return Everything(found, whole)
 
 
 def _wanted(whose: Head, asked: Asked) -> bool:
@@ -170,11 +178,14 @@ async def _count(s: AsyncSession, asked: Asked, conditions: Sequence[ColumnEleme
 
 async def _supporting(
     s: AsyncSession, heads: list[Head], whose: Head, asked: Asked, reach: Reach
-) -> list[Head]:
+) -> tuple[list[Head], bool]:
+    """Return what the entries refer to, and whether that is all."""
     search = Search(asked.rtype, includes=[Include("*", "*", None, True)])
     allowed = {None} if asked.rtype == "Patient" else {None, whose.patient}
-    return [
+    included = await included_with(s, search, heads, reach)
+    kept = [
         head
-        for head in await included_with(s, search, heads, reach)
+        for head in included
         if head.patient in allowed and head.rtype in asked.types and head.rid != whose.rid
     ]
+    return kept, len(included) < search_includes.MAX_INCLUDED

@@ -63,9 +63,10 @@ async def _everything(exchange: Exchange, rtype: str, fid: str) -> Response:
     )
     cursor = only(exchange.request.query_params.multi_items(), "_cursor")
     by = Searching(exchange.caller, exchange.now)
-    found = await everything(exchange.s, asked, await keys_of(exchange.s), by, cursor=cursor)
+    told = await everything(exchange.s, asked, await keys_of(exchange.s), by, cursor=cursor)
+    found = told.found
     address = f"{exchange.base}/{rtype}/{fid}/$everything"
     links = [("self", address + ("?" + urlencode(pairs) if pairs else ""))]
     if found.next is not None:
         links.append(("next", f"{address}?{urlencode([*pairs, ('_cursor', found.next)])}"))
-    return fhir_json(record_bundle(found, base=exchange.base, links=links))
+    return fhir_json(record_bundle(found, base=exchange.base, links=links, whole=told.whole))

@@ -91,9 +91,9 @@ async def lastn(exchange: Exchanging) -> Response:
         raise MalformedRequest("patient or subject is needed")
     asked, _ = exchange.asked("Observation", [*rest, ("_sort", "-date")])
     by = Searching(exchange.caller, exchange.now)
-    found = await operations.last_of_each(exchange.s, asked, by, most=most)
+    found, whole = await operations.last_of_each(exchange.s, asked, by, most=most)
     links = [("self", f"{exchange.base}/Observation/$lastn?{urlencode(pairs)}")]
-    return fhir_json(everything_bundle(found, base=exchange.base, links=links))
+    return fhir_json(everything_bundle(found, base=exchange.base, links=links, whole=whole))
 
 
 @router.post("/Patient/$match")

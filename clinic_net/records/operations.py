@@ -97,8 +97,12 @@ def deleting_meta(meta: Mapping[str, Any]) -> Patch:
     return patch
 
 
-async def last_of_each(s: AsyncSession, asked: Search, by: Searching, *, most: int) -> list[Stored]:
+async def last_of_each(
+    s: AsyncSession, asked: Search, by: Searching, *, most: int
+) -> tuple[list[Stored], bool]:
     """Return the newest ``most`` observations of each code among those that ``asked`` finds, newest first.
+
+    And whether all that it finds were looked at: of very many only the newest are.
 
     Codes that share a coding are one (FHIR R4 Observation/$lastn). ``asked`` must be sorted by ``-date``.
     """
@@ -119,7 +123,7 @@ async def last_of_each(s: AsyncSession, asked: Search, by: Searching, *, most: i
         cursor = page.next
         if cursor is None:
             break
-    return kept
+    return kept, cursor is None
 
 
 def _codes(observation: Mapping[str, Any]) -> list[object]:

@@ -58,23 +58,38 @@ def search_bundle(found: Found, asked: Search, *, base: str, links: Iterable[Lin
     return _bundle("searchset", entries, links=links, total=found.total)
 
 
-def everything_bundle(found: Sequence[Stored], *, base: str, links: Iterable[Link]) -> bytes:
-    """Return all of what was found as a searchset."""
+def _incomplete() -> bytes:
+    """Return the entry that says that there is more than was looked at."""
+    issue = {"severity": "warning", "code": "incomplete", "diagnostics": "there is more than is given here"}
+    return _entry(
+        {"search": {"mode": "outcome"}}, write({"resourceType": "OperationOutcome", "issue": [issue]})
+    )
+
+
+def everything_bundle(
+    found: Sequence[Stored], *, base: str, links: Iterable[Link], whole: bool = True
+) -> bytes:
+    """Return all of what was found as a searchset; not ``whole``: it says that there is more."""
     entries = [
         _entry({"fullUrl": address(base, stored), "search": {"mode": "match"}}, stored.text)
         for stored in found
     ]
-    return _bundle("searchset", entries, links=links, total=len(entries))
+    more = [] if whole else [_incomplete()]
+    return _bundle("searchset", [*entries, *more], links=links, total=len(entries))
 
 
-def record_bundle(found: Found, *, base: str, links: Iterable[Link]) -> bytes:
-    """Return a page of a whole record as a searchset: what belongs to it, then what that refers to."""
+def record_bundle(found: Found, *, base: str, links: Iterable[Link], whole: bool = True) -> bytes:
+    """Return a page of a record as a searchset: what belongs to it, then what that refers to.
+
+    Not ``whole``: it refers to more than is given, and says so.
+    """
     entries = [
         _entry({"fullUrl": address(base, stored), "search": {"mode": mode}}, stored.text)
         for mode, group in (("match", found.entries), ("include", found.included))
         for stored in group
     ]
-    return _bundle("searchset", entries, links=links, total=found.total)
+    more = [] if whole else [_incomplete()]
+    return _bundle("searchset", [*entries, *more], links=links, total=found.total)
 
 
 def match_bundle(found: Sequence[tuple[Stored, Fit]], *, base: str) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 from clinic_net.access.principals import Role
 from clinic_net.fhir import check, parse
 from clinic_net.kernel.hub import Hub
+from clinic_net.records import search_includes
 from tests.records.support import HUB, NOW, Records, client_of, codes, ids, observation, person, text
 
 pytestmark = pytest.mark.usefixtures("hospitals")
@@ -121,6 +122,20 @@ async def test_a_part_of_a_record_is_asked_for_either_way(
 
     assert named(record, await fhir.get(f"{address}?{query}")) == expected
     assert named(record, await fhir.post(address, content=posted)) == expected
+
+
+async def test_a_record_that_refers_to_more_than_is_given_says_so(
+    fhir: httpx.AsyncClient, record: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"/fhir/Encounter/{record['encounter']}/$everything"
+    whole = await fhir.get(address)
+    monkeypatch.setattr(search_includes, "MAX_INCLUDED", 1)
+    part = await fhir.get(address)
+
+    assert ids(whole.json(), "outcome") == []
+    last = part.json()["entry"][-1]
+    assert (last["search"]["mode"], last["resource"]["issue"][0]["code"]) == ("outcome", "incomplete")
+    assert named(record, part) == ["encounter", "new"]
 
 
 async def test_everything_of_an_encounter_is_what_refers_to_it(

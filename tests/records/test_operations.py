@@ -9,6 +9,7 @@ import pytest
 from clinic_net.access.principals import Role
 from clinic_net.fhir import check, parse
 from clinic_net.kernel.hub import Hub
+from clinic_net.records import operations
 from tests.records.support import (
     OTHER_SITE,
     OTHER_STATION,
@@ -168,6 +169,22 @@ async def test_the_last_of_each_code_are_found(fhir: httpx.AsyncClient, records:
     assert ids(posted.json()) == [pulse[1], pulse[2]]
     assert ids(two.json()) == [pulse[1], pulse[2]]
     assert [answer.status_code for answer in bad] == [400, 400, 400]
+
+
+async def test_the_last_of_very_many_say_that_not_all_were_looked_at(
+    fhir: httpx.AsyncClient, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = await records.new_patient()
+    for _ in range(3):
+        await records.put(observation(about))
+    monkeypatch.setattr(operations, "_LASTN_PAGE", 2)
+    monkeypatch.setattr(operations, "_LASTN_PAGES", 1)
+
+    found = await fhir.get(f"/fhir/Observation/$lastn?patient={about}")
+
+    assert [entry["search"]["mode"] for entry in found.json()["entry"]] == ["match", "outcome"]
+    assert found.json()["total"] == 1
+    assert check(parse(found.content)) == []
 
 
 async def test_patients_that_fit_are_scored_and_graded(fhir: httpx.AsyncClient, records: Records) -> None:
