@@ -37,6 +37,7 @@ from clinic_net.kernel.http import status_of
 from clinic_net.kernel.hub import open_hub
 from clinic_net.kernel.logging import where
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.records.async_routes import router as async_routes
 from clinic_net.records.cors import FhirCors
 from clinic_net.records.express_routes import routes as express_routes
 from clinic_net.records.routes import router as records_routes
@@ -78,7 +79,8 @@ def create_app(
     app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
-    app.router.routes.extend(express_routes)  # first: they are asked for most
+    app.include_router(async_routes)  # first: they see only requests that prefer an answer later
+    app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)
     app.include_router(fleet_routes)

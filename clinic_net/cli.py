@@ -20,12 +20,14 @@ from clinic_net.access.principals import Role
 from clinic_net.app import create_app
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
+from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
@@ -208,6 +210,33 @@ async def revoke_station(arguments: argparse.Namespace, hub: Hub) -> dict[str, o
     return {"revoked": arguments.site}
 
 
+async def reindex(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Make what resources are found by anew from what is stored; a line of progress a second."""
+    types = arguments.type or sorted(resource_types())
+    async with hub.sessions() as session, session.begin():
+        run = await records.begin_reindex(session, types, by=OPERATOR, now=hub.now())
+    told, done = hub.now(), -1
+    while True:
+        async with hub.sessions() as session, session.begin():
+            step = await records.step_of_reindex(session, run, now=hub.now())
+        if step is None or step.finished is not None:
+            break
+        if hub.now() - told >= timedelta(seconds=1):
+            told = hub.now()
+            _say(arguments, _shown(step))
+        await asyncio.sleep(0.2 if step.done == done else 0)  # somebody writes what is next, or nobody waits
+        done = step.done
+    async with hub.sessions() as session, session.begin():
+        found = await records.progress_of_reindex(session, run)
+    assert found is not None
+    return _shown(found)
+
+
+def _shown(progress: records.ReindexProgress) -> dict[str, object]:
+    counts = ("state", "total", "done", "changed", "failed")
+    return {name: getattr(progress, name) for name in counts}
+
+
 def run_triage(arguments: argparse.Namespace) -> int:
     """Read one JSON object from standard input and print how urgent it is."""
     try:
@@ -284,6 +313,10 @@ def parser() -> argparse.ArgumentParser:
     made = add(commands, "triage", run_triage)
     made.add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
 
+    made = add(commands, "reindex", task(reindex))
+    made.add_argument(
+        "--type", action="append", metavar="TYPE", help="a resource type; may be given several times"
+    )
     add(group("seed", "fill with invented data"), "network", task(seed_network))
     made = add(group("user", "people who sign in"), "add", task(add_user))
     made.add_argument("login")

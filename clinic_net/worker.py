@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 import clinic_net.consultations.jobs
+import clinic_net.records.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
@@ -47,8 +48,15 @@ async def run(hub: Hub) -> None:
 
 
 async def _sweep(hub: Hub) -> None:
+    looked = False
     while True:
         try:
+            if not looked:
+                async with hub.sessions() as session, session.begin():
+                    await records.begin_reindex_where_needed(session, now=hub.now())
+                looked = True
+            async with hub.sessions() as session, session.begin():
+                await records.sweep(session, hub.now())
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
                 await referrals.sweep(session, hub.now())

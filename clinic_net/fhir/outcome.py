@@ -42,6 +42,7 @@ _FAMILIES: tuple[tuple[type[Refusal], str], ...] = (
 
 _ISSUE_TYPES = {
     "malformed-json": "structure",
+    "async-unsupported": "not-supported",
     "unsupported-search": "not-supported",
     "unknown-search-parameter": "not-supported",
     "unknown-resource-type": "not-supported",

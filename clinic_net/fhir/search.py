@@ -155,16 +155,21 @@ _RESULTS_OF_ALL = frozenset({"_count", "_total", "_summary", "_sort", "_format",
 
 
 def parse_types(
-    params: Sequence[tuple[str, str]], *, lenient: bool = False, base_url: str | None = None
+    params: Sequence[tuple[str, str]],
+    *,
+    lenient: bool = False,
+    base_url: str | None = None,
+    types: Sequence[str] | None = None,
 ) -> list[Search]:
-    """Return the search of each type that ``_type`` names, by parameters that all types have.
+    """Return the search of each type that ``_type`` names, or of ``types``, by parameters that all types have.
 
     Raises what ``parse`` does; InvalidSearchValue without a ``_type``, or with a sort but by ``_lastUpdated``.
     """
     named = [value for name, value in params if name == "_type"]
-    types = list(dict.fromkeys(named[0].split(","))) if len(named) == 1 else []
-    if not 1 <= len(types) <= MAX_TYPES or not resource_types().issuperset(types):
-        raise invalid("_type", f"must name 1 to {MAX_TYPES} resource types")
+    if types is None:
+        types = list(dict.fromkeys(named[0].split(","))) if len(named) == 1 else []
+        if not 1 <= len(types) <= MAX_TYPES or not resource_types().issuperset(types):
+            raise invalid("_type", f"must name 1 to {MAX_TYPES} resource types")
     rest = [(name, value) for name, value in params if name != "_type"]
     for name, value in rest:
         code = name.partition(":")[0]
@@ -178,7 +183,7 @@ def parse_types(
     kept = [pair for pair in rest if pair[0].partition(":")[0] in _OF_ALL | _RESULTS_OF_ALL]
     found = [parse(rtype, kept, lenient=lenient, base_url=base_url) for rtype in types]
     for search in found:
-        search.applied.append(("_type", named[0]))
+        search.applied += [("_type", value) for value in named]
         search.ignored += [name for name, value in rest if (name, value) not in kept]
     return found
 

@@ -1,68 +1,69 @@
-"""The patient compartment: by which references a resource of each type belongs to a patient.
+"""Compartments: by which references a resource of each type belongs to a patient, an encounter, a practitioner.
 
-FHIR R4 CompartmentDefinition/patient. A type that is not here is never in the compartment: asking for it is refused,
-because an answer without the restriction would be everybody's.
+From the five CompartmentDefinitions of FHIR R4. A type that a definition gives no parameter for is never in that
+compartment: asking for it is refused, because an answer without the restriction would be everybody's.
 """
 
-from .criteria import ID, ReferenceCriterion
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .criteria import ID, ReferenceCriterion, TokenCriterion
+from .search import Search
 from .search_terms import AnyOf, Clause, invalid, unsupported
 
-_BY_PATIENT = """
-    AuditEvent BodyStructure ClaimResponse Consent CoverageEligibilityRequest CoverageEligibilityResponse DetectedIssue
-    Encounter EpisodeOfCare FamilyMemberHistory Flag Goal ImagingStudy Immunization ImmunizationEvaluation
-    ImmunizationRecommendation MeasureReport MolecularSequence NutritionOrder Person Provenance RelatedPerson
-    SupplyDelivery VisionPrescription
-"""
-_BY_SUBJECT = """
-    Account AdverseEvent ChargeItem ClinicalImpression DeviceUseStatement DiagnosticReport EnrollmentRequest Media
-    MedicationRequest MedicationStatement RiskAssessment Specimen SupplyRequest
-"""
-PATIENT_COMPARTMENT: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(_BY_PATIENT.split(), ("patient",)),
-    **dict.fromkeys(_BY_SUBJECT.split(), ("subject",)),
-    "AllergyIntolerance": ("patient", "recorder", "asserter"),
-    "Appointment": ("actor",),
-    "AppointmentResponse": ("actor",),
-    "Basic": ("patient", "author"),
-    "CarePlan": ("patient", "performer"),
-    "CareTeam": ("patient", "participant"),
-    "Claim": ("patient", "payee"),
-    "Communication": ("subject", "sender", "recipient"),
-    "CommunicationRequest": ("subject", "sender", "recipient", "requester"),
-    "Composition": ("subject", "author", "attester"),
-    "Condition": ("patient", "asserter"),
-    "Coverage": ("policy-holder", "subscriber", "beneficiary", "payor"),
-    "DeviceRequest": ("subject", "performer"),
-    "DocumentManifest": ("subject", "author", "recipient"),
-    "DocumentReference": ("subject", "author"),
-    "ExplanationOfBenefit": ("patient", "payee"),
-    "Group": ("member",),
-    "Invoice": ("subject", "patient", "recipient"),
-    "List": ("subject", "source"),
-    "MedicationAdministration": ("patient", "performer", "subject"),
-    "MedicationDispense": ("subject", "patient", "receiver"),
-    "Observation": ("subject", "performer"),
-    "Patient": ("link",),
-    "Procedure": ("patient", "performer"),
-    "QuestionnaireResponse": ("subject", "author"),
-    "RequestGroup": ("subject", "participant"),
-    "ResearchSubject": ("individual",),
-    "Schedule": ("actor",),
-    "ServiceRequest": ("subject", "performer"),
-}
+_ITSELF = "{def}"
 
 
-def in_compartment(resource_type: str, patient: str) -> AnyOf:
-    """Return what holds of a resource of this type in a patient's compartment.
+@dataclass(frozen=True, slots=True)
+class Compartment:
+    """``parameters``: by type the references that put a resource into it. ``whole``: its own type is in it too."""
+
+    rtype: str
+    url: str
+    parameters: Mapping[str, tuple[str, ...]]
+    whole: bool
+
+    @property
+    def types(self) -> list[str]:
+        return sorted({*self.parameters, *([self.rtype] if self.whole else [])})
+
+
+@cache
+def compartments() -> Mapping[str, Compartment]:
+    """Return the compartments by the type of the resource that makes one."""
+    text = (Path(__file__).parent / "definitions" / "compartments.json").read_text(encoding="utf-8")
+    return {rtype: _compartment(rtype, **given) for rtype, given in json.loads(text).items()}
+
+
+def _compartment(rtype: str, url: str, parameters: dict[str, list[str]]) -> Compartment:
+    references = {
+        name: tuple(code for code in codes if code != _ITSELF) for name, codes in parameters.items()
+    }
+    return Compartment(
+        rtype=rtype,
+        url=url,
+        parameters={name: codes for name, codes in references.items() if codes},
+        whole=_ITSELF in parameters.get(rtype, ()),
+    )
+
+
+def confine(search: Search, compartment: Compartment, fid: str) -> None:
+    """Keep a search to the compartment of one resource.
 
     Raises:
-        UnsupportedSearch: resources of this type are in no patient's compartment.
-        InvalidSearchValue: ``patient`` cannot be an id.
+        UnsupportedSearch: resources of the searched type are never in it.
+        InvalidSearchValue: ``fid`` cannot be an id.
     """
-    parameters = PATIENT_COMPARTMENT.get(resource_type)
-    if parameters is None:
-        raise unsupported("compartment", "this type is in no patient's compartment")
-    if not ID.fullmatch(patient):
+    if not ID.fullmatch(fid):
         raise invalid("compartment", "no such id")
-    criteria = (ReferenceCriterion((f"Patient/{patient}",)),)
-    return AnyOf(tuple(Clause(parameter, "reference", "", criteria) for parameter in parameters))
+    codes = compartment.parameters.get(search.resource_type, ())
+    criteria = (ReferenceCriterion((f"{compartment.rtype}/{fid}",)),)
+    if codes:
+        search.links.append(AnyOf(tuple(Clause(code, "reference", "", criteria) for code in codes)))
+    elif compartment.whole and search.resource_type == compartment.rtype:
+        search.clauses.append(Clause("_id", "token", "", (TokenCriterion(None, fid),)))
+    else:
+        raise unsupported("compartment", "this type is never in this compartment")

@@ -37,6 +37,9 @@ _HEARTBEAT = timedelta(seconds=2)
 _STALLED_AFTER = timedelta(seconds=10)
 """A worker silent this long is dead: five heartbeats missed. Its jobs run again elsewhere."""
 
+_BEHIND = -1
+"""The priority of what may take long: a call that rings does not wait for it."""
+
 _RETRY = procrastinate.RetryStrategy(max_attempts=100, wait=1, linear_wait=5)
 
 Concerns = Callable[[Payload], bool]
@@ -63,17 +66,23 @@ def on(topic: str, *, when: Concerns = _always) -> Callable[[_H], _H]:
 
 
 async def announce(
-    session: AsyncSession, topic: str, payload: Payload, *, at: datetime | None = None
+    session: AsyncSession,
+    topic: str,
+    payload: Payload,
+    *,
+    at: datetime | None = None,
+    lane: str | None = None,
 ) -> None:
     """Tell the subscribers of ``topic``, if and when this transaction commits; not before ``at``.
 
-    ``payload`` is JSON and holds identifiers, never clinical content.
+    ``payload`` is JSON and holds identifiers, never clinical content. With a ``lane`` it is work that may take long:
+    it comes after all other news, one of a lane at a time, so that it never takes every slot of a worker.
     """
     jobs = session.info[SESSION_KEY]
     assert isinstance(jobs, Jobs)
     connection = (await (await session.connection()).get_raw_connection()).driver_connection
     assert isinstance(connection, psycopg.AsyncConnection)
-    await jobs.defer(connection, topic, payload, at=at)
+    await jobs.defer(connection, topic, payload, at=at, lane=lane)
 
 
 def _task_name(topic: str, handler: Handler) -> str:
@@ -104,7 +113,13 @@ class Jobs:
             yield
 
     async def defer(
-        self, connection: "psycopg.AsyncConnection[Any]", topic: str, payload: Payload, *, at: datetime | None
+        self,
+        connection: "psycopg.AsyncConnection[Any]",
+        topic: str,
+        payload: Payload,
+        *,
+        at: datetime | None,
+        lane: str | None = None,
     ) -> None:
         """Insert one job per subscriber whom the news concerns on the caller's connection; the caller commits.
 
@@ -115,7 +130,9 @@ class Jobs:
             if not concerns(payload):
                 continue
             name = _task_name(topic, handler)
-            deferrer = self._app.tasks[name].configure(schedule_at=at, connection=connection)
+            deferrer = self._app.tasks[name].configure(
+                schedule_at=at, connection=connection, lock=lane, priority=0 if lane is None else _BEHIND
+            )
             try:
                 await deferrer.defer_async(payload=payload)
             except procrastinate.exceptions.ConnectorException as failure:

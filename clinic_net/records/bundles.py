@@ -41,10 +41,11 @@ from clinic_net.records.entries import (
 )
 from clinic_net.records.errors import UnknownReference, UnknownResource, UnsupportedInteraction
 from clinic_net.records.outcomes import refusal_of, status_of
+from clinic_net.records.preconditions import has_already
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
-from clinic_net.records.shapes import News, Stored, has_version, instant
+from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import condition_key, delete, match_one, put_many, put_order, tell
 
 _ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
@@ -386,6 +387,7 @@ class _Run:
             self._asking.tenant,
             if_match=entry.if_match,
             create_only=entry.position in self._fresh,
+            if_none_match=entry.if_none_match if entry.method == "PUT" else None,
             with_patient=True,
         )
 
@@ -411,7 +413,7 @@ class _Run:
                 "etag": f'W/"{stored.version}"',
                 "lastModified": instant(stored.updated),
             }
-            if entry.if_none_match and has_version(entry.if_none_match, stored):
+            if has_already(entry.if_none_match, entry.if_modified_since, stored):
                 return {"response": {**response, "status": "304 Not Modified"}}, None
             return {"response": response}, stored.text
         asked = parse_search(entry.rtype, entry.query, base_url=asking.base)

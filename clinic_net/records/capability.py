@@ -7,10 +7,14 @@ from clinic_net.fhir import write
 from clinic_net.fhir.definitions import FHIR_VERSION, resource_types, search_parameters
 from clinic_net.fhir.index import uncompiled
 from clinic_net.fhir.search import OF_ALL
+from clinic_net.fhir.search_compartments import compartments
 from clinic_net.fhir.search_terms import FULL_TEXT
 
-PUBLISHED = "2026-11-22"
+PUBLISHED = "2026-11-24"
 """When what this statement says last changed."""
+
+REINDEX = "urn:clinic-net:operation:reindex"
+"""Our own: no standard defines it."""
 
 _INTERACTIONS = (
     "read",
@@ -147,7 +151,8 @@ def capability_statement(base: str) -> bytes:
                         {"code": code} for code in ("transaction", "batch", "history-system", "search-system")
                     ],
                     "searchParam": _system_parameters(),
-                    "compartment": ["http://hl7.org/fhir/CompartmentDefinition/patient"],
+                    "operation": [{"name": "reindex", "definition": REINDEX}],
+                    "compartment": [compartment.url for compartment in compartments().values()],
                 }
             ],
         }

@@ -57,6 +57,7 @@ class Order:
     author: str
     tenant: str
     if_match: int | None = None
+    if_none_match: str | None = None
     create_only: bool = False
     with_patient: bool = False
     rows: Rows | None = field(default=None, compare=False)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ from clinic_net.fhir import parse
 from clinic_net.kernel.errors import Place
 from clinic_net.records import rules
 from clinic_net.records.errors import MalformedRequest
+from clinic_net.records.preconditions import none_match
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 5 * 1024 * 1024
@@ -42,6 +44,7 @@ class Entry:
     if_match: int | None = None
     if_none_exist: Pairs | None = None
     if_none_match: str | None = None
+    if_modified_since: datetime | None = None
 
     @property
     def criteria(self) -> Pairs | None:
@@ -108,7 +111,8 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
         text=None if text is None else text.encode(),
         if_match=_version(request, position),
         if_none_exist=_criteria(request, position),
-        if_none_match=_text(request, "ifNoneMatch", position),
+        if_none_match=_none_match(request, position),
+        if_modified_since=_instant(request, "ifModifiedSince", position),
     )
 
 
@@ -117,6 +121,25 @@ def _text(members: Mapping[str, Any], name: str, position: int) -> str | None:
     if value is not None and not isinstance(value, str):
         raise malformed(position, f"{name} must be text")
     return value
+
+
+def _none_match(request: Mapping[str, Any], position: int) -> str | None:
+    etags = _text(request, "ifNoneMatch", position)
+    try:
+        return etags if request.get("method") == "GET" else none_match(etags)
+    except MalformedRequest:
+        raise malformed(position, "ifNoneMatch names no version") from None
+
+
+def _instant(request: Mapping[str, Any], name: str, position: int) -> datetime | None:
+    text = _text(request, name, position)
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise malformed(position, f"{name} must be an instant") from None
+    if found is not None and found.tzinfo is None:
+        raise malformed(position, f"{name} must be an instant")
+    return found
 
 
 def _version(request: Mapping[str, Any], position: int) -> int | None:

@@ -68,6 +68,12 @@ class VersionConflict(PreconditionFailed):
     code = "version-conflict"
 
 
+class ResourceExists(PreconditionFailed):
+    """It was to be written only where nothing is, or not over this version (``If-None-Match``)."""
+
+    code = "resource-exists"
+
+
 class AlreadyExists(Conflict):
     """It was to be created, and it is there already."""
 
@@ -102,6 +108,13 @@ class UnsupportedInteraction(Refusal):
     def __init__(self, message: str, *, allowed: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class AsyncUnsupported(Refusal):
+    """This is answered at once or not at all."""
+
+    code = "async-unsupported"
+    status: ClassVar[int] = 400
 
 
 class UnsupportedFormat(Refusal):

@@ -33,6 +33,7 @@ from clinic_net.records.http import (
     written,
 )
 from clinic_net.records.lanes import lanes_of
+from clinic_net.records.preconditions import none_match
 from clinic_net.records.search_routes import page
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import Stored
@@ -164,6 +165,7 @@ async def _store(exchange: Exchange, text: bytes, rtype: str, fid: str | None) -
         exchange.by,
         exchange.tenant,
         if_match=exchange.if_match if fid else None,
+        if_none_match=none_match(exchange.request.headers.get("if-none-match")) if fid else None,
         with_patient=True,
     )
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from clinic_net.fhir import write
-from clinic_net.fhir.search_compartments import PATIENT_COMPARTMENT
+from clinic_net.fhir.search_compartments import compartments
 from clinic_net.records.addresses import Route
 from clinic_net.records.formats import FHIR_JSON, FHIR_XML, JSON_PATCH, MERGE_PATCH
 from clinic_net.records.openapi_parts import (
@@ -154,8 +154,10 @@ def _parameters(kind: str, method: str, address: str) -> Iterable[Json]:
         if part.startswith("{"):
             name = part.strip("{}")
             schema = _PLACES.get(name, ID)
-            if name == "type" and address.startswith("/Patient/"):
-                schema = {"type": "string", "enum": sorted(PATIENT_COMPARTMENT)}
+            if name == "type" and address.startswith("/{owner}/"):
+                schema = {"type": "string", "enum": compartments()[_OWNER].types}
+            if name == "owner":
+                schema = {"type": "string", "enum": [_OWNER]}
             yield parameter(name, "path", schema, example=_EXAMPLES.get(name))
     if kind in ("smart", "description"):
         return
@@ -182,6 +184,8 @@ _ASKED_IN_HEADERS = {
     "history": ("Prefer",),
     "transaction": ("Prefer",),
 }
+_OWNER = "Patient"
+"""The compartment that is described; each of the others has its own types, which one schema cannot say."""
 _PLACES: dict[str, Json] = {"type": {"$ref": "#/components/schemas/ResourceType"}, "vid": VERSION}
 _EXAMPLES = {"type": "Patient", "vid": "1", "id": "0190f6a2-5a7e-7b30-9a3e-0f5b8f2f0c11"}
 

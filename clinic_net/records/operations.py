@@ -1,18 +1,16 @@
-"""Operations on records: tags of a resource, the last of each observation, a whole encounter, patients that fit."""
+"""Operations on records: tags of a resource, the last of each observation, patients that fit."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.fhir import Patch, Search, parse, parse_search
-from clinic_net.fhir.definitions import resource_types, search_parameters
-from clinic_net.fhir.index import uncompiled
-from clinic_net.fhir.search import Include
+from clinic_net.fhir import Patch, Search, check, parse, parse_search
+from clinic_net.fhir.definitions import FHIR_VERSION
 from clinic_net.records import matching
-from clinic_net.records.errors import MalformedRequest, UnknownResource
+from clinic_net.records.errors import MalformedRequest
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import Stored
 
@@ -22,6 +20,9 @@ _LASTN_PAGE = 500
 """Of a patient's observations the newest 5,000 are looked at."""
 _CANDIDATES = 100
 _MAX_TERMS = 10
+_MATCHES, MOST_MATCHES = 20, 100
+_COUNT = re.compile(r"\d{1,9}", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
 
 Parameters = dict[str, list[dict[str, Any]]]
 
@@ -69,10 +70,12 @@ def adding_meta(meta: Mapping[str, Any]) -> Patch:
     def patch(resource: dict[str, Any]) -> dict[str, Any]:
         held = resource["meta"]
         for name, items in meta.items():
-            there = held.get(name, [])
-            new = [item for item in items if not any(_same(item, other) for other in there)]
-            if new:
-                held[name] = [*there, *new]
+            there = list(held.get(name, []))
+            for item in items:
+                if not any(_same(item, other) for other in there):
+                    there.append(item)
+            if there:
+                held[name] = there
         return resource
 
     return patch
@@ -94,8 +97,12 @@ def deleting_meta(meta: Mapping[str, Any]) -> Patch:
     return patch
 
 
-async def last_of_each(s: AsyncSession, asked: Search, by: Searching, *, most: int) -> list[Stored]:
+async def last_of_each(
+    s: AsyncSession, asked: Search, by: Searching, *, most: int
+) -> tuple[list[Stored], bool]:
     """Return the newest ``most`` observations of each code among those that ``asked`` finds, newest first.
+
+    And whether all that it finds were looked at: of very many only the newest are.
 
     Codes that share a coding are one (FHIR R4 Observation/$lastn). ``asked`` must be sorted by ``-date``.
     """
@@ -116,7 +123,7 @@ async def last_of_each(s: AsyncSession, asked: Search, by: Searching, *, most: i
         cursor = page.next
         if cursor is None:
             break
-    return kept
+    return kept, cursor is None
 
 
 def _codes(observation: Mapping[str, Any]) -> list[object]:
@@ -125,55 +132,62 @@ def _codes(observation: Mapping[str, Any]) -> list[object]:
     return [*codings] or [concept.get("text")]
 
 
-@cache
-def _around_an_encounter() -> tuple[list[Include], list[Include]]:
-    """Return what an Encounter refers to, and everything that may refer to one."""
-    return _references("Encounter", lambda targets: True), [
-        include
-        for rtype in sorted(resource_types())
-        for include in _references(rtype, lambda targets: targets is not None and "Encounter" in targets)
-    ]
+@dataclass(frozen=True)
+class MatchAsked:
+    """Whom to look for. ``only_certain``: one certain match or none; ``count``: at most so many."""
+
+    described: Mapping[str, Any]
+    only_certain: bool
+    count: int
 
 
-def _references(rtype: str, wanted: Callable[[frozenset[str] | None], bool]) -> list[Include]:
-    target = None if rtype == "Encounter" else "Encounter"
-    return [
-        Include(rtype, code, target, False)
-        for code, parameter in search_parameters(rtype).items()
-        if parameter.type == "reference" and code not in uncompiled(rtype) and wanted(parameter.targets)
-    ]
+def match_of(content: Mapping[str, Any], query: Sequence[tuple[str, str]]) -> MatchAsked:
+    """Return what ``$match`` is asked: by Parameters, or by a Patient with the rest in the address.
 
-
-async def whole_encounter(s: AsyncSession, fid: str, by: Searching) -> list[Stored]:
-    """Return an encounter, what it refers to and what refers to it, of the types that the caller may search.
+    A description need not be whole, but what it says must be what a Patient can say.
 
     Raises:
-        UnknownResource: there is none, or not within reach.
+        MalformedRequest: it is neither, or the rest is not understood.
     """
-    asked = parse_search("Encounter", [("_id", fid)])
-    includes, revincludes = _around_an_encounter()
-    found = await find(s, replace(asked, includes=includes, revincludes=revincludes), by)
-    if not found.entries:
-        raise UnknownResource
-    return [*found.entries, *found.included]
+    given: Mapping[str, Any] = {"resource": [{"resource": content}]}
+    if content.get("resourceType") == "Parameters":
+        given = parameters_of(content)
+    described = [item.get("resource") for item in given.get("resource", ())]
+    counts = [item.get("valueInteger", item.get("valuePositiveInt")) for item in given.get("count", ())]
+    counts += [int(value) if _COUNT.fullmatch(value) else None for name, value in query if name == "count"]
+    certain = [item.get("valueBoolean") for item in given.get("onlyCertainMatches", ())]
+    certain += [_BOOLEANS.get(value) for name, value in query if name == "onlyCertainMatches"]
+    if len(described) != 1 or not isinstance(described[0], dict):
+        raise MalformedRequest("one Patient is expected")
+    if len(counts) > 1 or any(type(count) is not int for count in counts):
+        raise MalformedRequest("count is one whole number")
+    if len(certain) > 1 or any(type(one) is not bool for one in certain):
+        raise MalformedRequest("onlyCertainMatches is true or false")
+    wrong = [issue for issue in check(described[0]) if issue.code != "required"]
+    if described[0].get("resourceType") != "Patient" or wrong:
+        raise MalformedRequest("the resource must say what a Patient can say")
+    count = min(max(counts[0], 0), MOST_MATCHES) if counts else _MATCHES
+    return MatchAsked(described[0], certain == [True], count)
 
 
-async def matches(
-    s: AsyncSession, described: Mapping[str, Any], by: Searching, *, only_certain: bool, count: int
-) -> list[tuple[Stored, matching.Fit]]:
-    """Return the patients within reach that fit a description, the best first, at most ``count``.
+async def matches(s: AsyncSession, asked: MatchAsked, by: Searching) -> list[tuple[Stored, matching.Fit]]:
+    """Return the patients within reach that fit a description, the best first.
 
-    Candidates share an identifier, a telephone number, or name and date of birth with it.
+    Candidates share an identifier, a telephone number, or name and date of birth with it. Of several certain ones none
+    is, where only certain ones are wanted (FHIR R4 Patient/$match).
     """
+    described = asked.described
     candidates: dict[str, Stored] = {}
     for pairs in _candidate_searches(described):
-        asked = replace(parse_search("Patient", pairs), count=_CANDIDATES)
-        for stored in (await find(s, asked, by)).entries:
+        search = replace(parse_search("Patient", pairs), count=_CANDIDATES)
+        for stored in (await find(s, search, by)).entries:
             candidates[stored.fid] = stored
     fits = [(stored, matching.fit(described, parse(stored.text))) for stored in candidates.values()]
-    grades = ("certain",) if only_certain else ("certain", "probable", "possible")
+    grades = ("certain",) if asked.only_certain else ("certain", "probable", "possible")
     good = [found for found in fits if found[1].grade in grades]
-    return sorted(good, key=lambda found: (-found[1].score, found[0].fid))[:count]
+    if asked.only_certain and len(good) > 1:
+        return []
+    return sorted(good, key=lambda found: (-found[1].score, found[0].fid))[: asked.count]
 
 
 def _candidate_searches(described: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
@@ -210,5 +224,5 @@ def checked_profile(profiles: Sequence[Any], rtype: str) -> None:
         MalformedRequest: another profile is named.
     """
     base = f"http://hl7.org/fhir/StructureDefinition/{rtype}"
-    if any(profile != base for profile in profiles):
+    if any(profile not in (base, f"{base}|{FHIR_VERSION}") for profile in profiles):
         raise MalformedRequest("only the base definition of the type can be validated against")

@@ -1,6 +1,6 @@
 """Bundles as text: stored bytes are put together, never written anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clinic_net.fhir import parse, write
@@ -58,13 +58,38 @@ def search_bundle(found: Found, asked: Search, *, base: str, links: Iterable[Lin
     return _bundle("searchset", entries, links=links, total=found.total)
 
 
-def everything_bundle(found: Sequence[Stored], *, base: str, links: Iterable[Link]) -> bytes:
-    """Return a patient's whole record as a searchset."""
+def _incomplete() -> bytes:
+    """Return the entry that says that there is more than was looked at."""
+    issue = {"severity": "warning", "code": "incomplete", "diagnostics": "there is more than is given here"}
+    return _entry(
+        {"search": {"mode": "outcome"}}, write({"resourceType": "OperationOutcome", "issue": [issue]})
+    )
+
+
+def everything_bundle(
+    found: Sequence[Stored], *, base: str, links: Iterable[Link], whole: bool = True
+) -> bytes:
+    """Return all of what was found as a searchset; not ``whole``: it says that there is more."""
     entries = [
         _entry({"fullUrl": address(base, stored), "search": {"mode": "match"}}, stored.text)
         for stored in found
     ]
-    return _bundle("searchset", entries, links=links, total=len(entries))
+    more = [] if whole else [_incomplete()]
+    return _bundle("searchset", [*entries, *more], links=links, total=len(entries))
+
+
+def record_bundle(found: Found, *, base: str, links: Iterable[Link], whole: bool = True) -> bytes:
+    """Return a page of a record as a searchset: what belongs to it, then what that refers to.
+
+    Not ``whole``: it refers to more than is given, and says so.
+    """
+    entries = [
+        _entry({"fullUrl": address(base, stored), "search": {"mode": mode}}, stored.text)
+        for mode, group in (("match", found.entries), ("include", found.included))
+        for stored in group
+    ]
+    more = [] if whole else [_incomplete()]
+    return _bundle("searchset", [*entries, *more], links=links, total=found.total)
 
 
 def match_bundle(found: Sequence[tuple[Stored, Fit]], *, base: str) -> bytes:
@@ -103,6 +128,14 @@ def history_bundle(found: Sequence[PastVersion], *, base: str, links: Iterable[L
 def response_bundle(kind: str, entries: Iterable[tuple[dict[str, Any], bytes | None]]) -> bytes:
     """Return the answers to a transaction or batch, in the order of what was asked."""
     return _bundle(f"{kind}-response", [_entry(*entry) for entry in entries], links=(), total=None)
+
+
+def async_bundle(status: int, text: bytes, marks: Mapping[str, str], *, refused: bool) -> bytes:
+    """Return the answer to a request that was answered later: one entry, with its resource or why it was refused."""
+    response: dict[str, Any] = {"status": str(status), **marks}
+    if refused:
+        response["outcome"] = parse(text)
+    return response_bundle("batch", [({"response": response}, None if refused or not text else text)])
 
 
 def shown(stored: Stored, asked: Search) -> bytes:

@@ -7,28 +7,35 @@ from clinic_net.access.service import smart_configuration
 from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
-from clinic_net.records import service
 from clinic_net.records.addresses import allowed, routes_of
+from clinic_net.records.async_routes import status_router
 from clinic_net.records.capability import capability_statement
+from clinic_net.records.compartment_routes import router as compartment_router
 from clinic_net.records.errors import UnsupportedInteraction
+from clinic_net.records.everything_routes import router as everything_router
 from clinic_net.records.formats import demand_format
 from clinic_net.records.history_routes import router as history_router
 from clinic_net.records.http import (
-    Exchanging,
     FhirRoute,
     OwnAddress,
     fhir_json,
 )
 from clinic_net.records.openapi import openapi
 from clinic_net.records.operation_routes import router as operation_router
-from clinic_net.records.render import everything_bundle
+from clinic_net.records.reindex_routes import router as reindex_router
+from clinic_net.records.validate_routes import router as validate_router
 from clinic_net.records.write_routes import router as write_router
 
 router = APIRouter(prefix="/fhir", route_class=FhirRoute, dependencies=[Depends(demand_format)])
 _READ = ["GET", "HEAD"]
 
+router.include_router(status_router)
+router.include_router(reindex_router)
+router.include_router(compartment_router)
+router.include_router(everything_router)
 router.include_router(history_router)
 router.include_router(operation_router)
+router.include_router(validate_router)
 
 
 @router.api_route("/metadata", methods=_READ)
@@ -47,18 +54,6 @@ async def smart(base: OwnAddress) -> Response:
 async def description(request: Request, base: OwnAddress) -> Response:
     """Tell in OpenAPI's words what is here. Needs no credentials."""
     return Response(openapi(base, tuple(routes_of(request.app.routes))), media_type="application/json")
-
-
-@router.api_route("/Patient/{fid}/$everything", methods=_READ)
-async def everything(fid: str, exchange: Exchanging) -> Response:
-    """Return a patient's whole record."""
-    exchange.demand("Patient", "r", fid)
-    found = await service.everything(
-        exchange.s, fid, scope=exchange.scope, now=exchange.now, by=exchange.by, limit=1000
-    )
-    kept = [stored for stored in found if exchange.allows(stored.rtype)]
-    links = [("self", f"{exchange.base}/Patient/{fid}/$everything")]
-    return fhir_json(everything_bundle(kept, base=exchange.base, links=links))
 
 
 router.include_router(write_router)

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Response
 
 from clinic_net.fhir import Search
 from clinic_net.fhir.search import parse_everywhere, parse_types
-from clinic_net.fhir.search_compartments import in_compartment
 from clinic_net.records.entries import Pairs
 from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
@@ -24,19 +23,6 @@ async def search_by_form(rtype: str, exchange: Exchanging) -> Response:
     return await _search(exchange, rtype, await exchange.form())
 
 
-@router.api_route("/Patient/{fid}/{rtype:type_name}", methods=_READ)
-async def search_compartment(fid: str, rtype: str, exchange: Exchanging) -> Response:
-    """Search the resources of a type that belong to a patient."""
-    pairs = exchange.request.query_params.multi_items()
-    return await _search(exchange, rtype, pairs, compartment=fid)
-
-
-@router.post("/Patient/{fid}/{rtype:type_name}/_search")
-async def search_compartment_by_form(fid: str, rtype: str, exchange: Exchanging) -> Response:
-    """Search the resources of a type that belong to a patient, with parameters that stay out of the address."""
-    return await _search(exchange, rtype, await exchange.form(), compartment=fid)
-
-
 @router.api_route("", methods=_READ)
 @router.api_route("/", methods=_READ, include_in_schema=False)
 async def search_types(exchange: Exchanging) -> Response:
@@ -50,16 +36,11 @@ async def search_types_by_form(exchange: Exchanging) -> Response:
     return await _search_types(exchange, await exchange.form())
 
 
-async def _search(
-    exchange: Exchange, rtype: str, pairs: Pairs, *, compartment: str | None = None
-) -> Response:
+async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, pairs)
-    if compartment is not None:
-        asked.links.append(in_compartment(rtype, compartment))
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
-    inside = "" if compartment is None else f"Patient/{compartment}/"
-    return page(exchange, found, asked, f"{inside}{rtype}")
+    return page(exchange, found, asked, rtype)
 
 
 async def _search_types(exchange: Exchange, pairs: Pairs) -> Response:

@@ -5,7 +5,13 @@ from clinic_net.records.conditional import Writer, delete_where, patch, patch_wh
 from clinic_net.records.derived import derive
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.reading import Found, everything, read, search, vread
+from clinic_net.records.reindexing import Progress as ReindexProgress
+from clinic_net.records.reindexing import begin as begin_reindex
+from clinic_net.records.reindexing import begin_where_needed as begin_reindex_where_needed
+from clinic_net.records.reindexing import progress as progress_of_reindex
+from clinic_net.records.reindexing import step as step_of_reindex
 from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.sweeping import sweep
 from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless_found, tell
 
 __all__ = [
@@ -13,8 +19,11 @@ __all__ = [
     "Found",
     "News",
     "PastVersion",
+    "ReindexProgress",
     "Stored",
     "Writer",
+    "begin_reindex",
+    "begin_reindex_where_needed",
     "delete",
     "delete_where",
     "derive",
@@ -23,12 +32,15 @@ __all__ = [
     "instant",
     "patch",
     "patch_where",
+    "progress_of_reindex",
     "put",
     "put_order",
     "put_unless_found",
     "read",
     "run_bundle",
     "search",
+    "step_of_reindex",
+    "sweep",
     "tell",
     "update_where",
     "vread",

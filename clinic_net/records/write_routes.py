@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from clinic_net.records import service
 from clinic_net.records.http import Exchanging, FhirRoute, written
+from clinic_net.records.preconditions import demand_none_match
 
 router = APIRouter(route_class=FhirRoute)
 
@@ -21,6 +22,7 @@ async def update_where(rtype: str, exchange: Exchanging) -> Response:
         may_create=exchange.allows(rtype, "c"),
         if_match=exchange.if_match,
     )
+    demand_none_match(exchange.request.headers.get("if-none-match"), stored)
     return written(exchange, stored)
 
 

@@ -23,12 +23,14 @@ from clinic_net.records.errors import (
     MalformedRequest,
     MultipleMatches,
     ReadOnly,
+    ResourceExists,
     UnknownPatient,
     UnknownResource,
     VersionConflict,
 )
 from clinic_net.records.index import Rows
 from clinic_net.records.keys import Keys
+from clinic_net.records.preconditions import forbids
 from clinic_net.records.shapes import News, Stored, milliseconds, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.store_writes import Change
@@ -267,6 +269,8 @@ def _refused(order: Order, head: Head | None) -> Refusal | None:
         return AlreadyExists("a resource of this type and id exists")
     elif order.if_match is not None and order.if_match != head.version:
         return VersionConflict("the resource has changed since that version")
+    elif not head.deleted and forbids(order.if_none_match, head.version):
+        return ResourceExists("the resource is there already")
     return None
 
 

@@ -26,6 +26,16 @@ async def hear(hub: Hub, payload: jobs.Payload) -> None:
         raise ConnectionError("the first time goes wrong")
 
 
+@jobs.on("test.slow")
+async def hear_slowly(hub: Hub, payload: jobs.Payload) -> None:
+    """Remember when work began and when it was done."""
+    heard.append(payload)
+    heard_one.set()
+    await asyncio.sleep(0.2)
+    heard.append({"end of": payload["n"]})
+    heard_one.set()
+
+
 @pytest.fixture(autouse=True)
 def nothing_heard() -> None:
     heard.clear()
@@ -49,6 +59,24 @@ async def test_news_of_a_rolled_back_transaction_was_never_told(hub: Hub) -> Non
     await hub.jobs.run_pending()
 
     assert heard == []
+
+
+async def test_work_of_a_lane_comes_after_news_and_one_at_a_time(hub: Hub) -> None:
+    async with hub.sessions() as session, session.begin():
+        for n in (10, 11):
+            await jobs.announce(session, "test.slow", {"n": n}, lane="slow")
+        await jobs.announce(session, "test.news", {"n": 12})
+
+    worker = asyncio.create_task(hub.jobs.run(concurrency=4))
+    async with asyncio.timeout(20):
+        while len(heard) < 5:
+            heard_one.clear()
+            await heard_one.wait()
+    worker.cancel()
+    with suppress(asyncio.CancelledError):
+        await worker
+
+    assert heard == [{"n": 12}, {"n": 10}, {"end of": 10}, {"n": 11}, {"end of": 11}]
 
 
 async def test_a_timer_does_not_fire_early(hub: Hub) -> None:

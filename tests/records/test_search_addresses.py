@@ -1,4 +1,4 @@
-"""Search over several types, and within a patient's compartment."""
+"""Search over several types."""
 
 from typing import Any
 from uuid import uuid4
@@ -6,8 +6,6 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from clinic_net.fhir.definitions import search_parameters
-from clinic_net.fhir.search_compartments import PATIENT_COMPARTMENT
 from clinic_net.kernel.hub import Hub
 from tests.records.support import Records, client_of, codes, ids, observation, patient
 
@@ -26,14 +24,6 @@ async def tagged(hub: Hub) -> dict[str, str]:
     found["by-me"] = (await records.put(observation(other, **seen))).fid
     found["place"] = (await records.put({"resourceType": "Location", "name": "Trạm", **meta})).fid
     return found
-
-
-def test_the_compartments_parameters_are_references_of_their_types() -> None:
-    for rtype, names in PATIENT_COMPARTMENT.items():
-        for name in names:
-            parameter = search_parameters(rtype)[name]
-            assert parameter.type == "reference"
-            assert parameter.targets is None or "Patient" in parameter.targets
 
 
 async def test_several_types_are_searched_in_one_order_page_by_page(
@@ -90,28 +80,3 @@ async def test_every_type_needs_its_right(hub: Hub, tagged: dict[str, str]) -> N
         inside = await client.get(f"/fhir/Patient/{tagged['patient']}/Observation")
 
     assert (refused.status_code, inside.status_code) == (403, 403)
-
-
-async def test_a_compartment_holds_what_belongs_to_its_patient(
-    fhir: httpx.AsyncClient, tagged: dict[str, str]
-) -> None:
-    address = f"/fhir/Patient/{tagged['patient']}"
-    both = await fhir.get(f"{address}/Observation")
-    one = await fhir.get(f"{address}/Observation?code=8867-4&_count=1")
-    following = next(link["url"] for link in one.json()["link"] if link["relation"] == "next")
-    rest = await fhir.get(following.removeprefix("http://hub.test"))
-    nothing = await fhir.get(f"/fhir/Patient/{uuid4()}/Observation")
-    stolen = await fhir.get(
-        following.removeprefix("http://hub.test").replace(tagged["patient"], str(uuid4()))
-    )
-
-    assert ids(both.json()) == [tagged["by-me"], tagged["mine"]]
-    assert ids(one.json()) + ids(rest.json()) == ids(both.json())
-    assert (nothing.status_code, ids(nothing.json())) == (200, [])
-    assert (stolen.status_code, codes(stolen.json())) == (400, ["invalid-cursor"])
-
-
-async def test_a_type_outside_every_compartment_is_refused(fhir: httpx.AsyncClient) -> None:
-    answer = await fhir.get(f"/fhir/Patient/{uuid4()}/Practitioner")
-
-    assert (answer.status_code, codes(answer.json())) == (400, ["unsupported-search"])

@@ -1,0 +1,48 @@
+"""What is kept of a caller whose request is carried out later, and who that is by then.
+
+Nothing that is kept opens anything: a client's name and what its token allowed, or the digest of a session.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access import scopes, store
+from clinic_net.access.errors import CredentialRevoked, NotSignedIn, RoleNotAllowed
+from clinic_net.access.people import principal_of
+from clinic_net.access.principals import ClientPrincipal, Principal, UserPrincipal
+
+
+def standing_of(principal: Principal) -> dict[str, str]:
+    """Return what to keep of a person or a system client.
+
+    Raises:
+        RoleNotAllowed: a station asks for nothing that is done later.
+    """
+    match principal:
+        case ClientPrincipal(client_id=client_id, scopes=granted):
+            return {"client": client_id, "scope": scopes.render(granted)}
+        case UserPrincipal(session=session):
+            return {"session": session}
+        case _:
+            raise RoleNotAllowed
+
+
+async def recalled(session: AsyncSession, standing: Mapping[str, str], *, now: datetime) -> Principal:
+    """Return who that is now: with today's role and facility, or with what the client is still registered for.
+
+    Raises:
+        CredentialRevoked: the client was disabled. NotSignedIn: the person's session is over or their account closed.
+    """
+    if "client" in standing:
+        client = await store.client(session, standing["client"])
+        if client is None or client.disabled_at is not None:
+            raise CredentialRevoked
+        held = scopes.reduce(scopes.parse(standing["scope"]), scopes.parse(client.scope))
+        return ClientPrincipal(client.id, held)
+    key = bytes.fromhex(standing["session"])
+    user = await store.user_of_session(session, key, now)
+    if user is None:
+        raise NotSignedIn
+    return principal_of(user, key)
