@@ -19,10 +19,11 @@ _MAX_BRACKETS = 10
 _WORD = re.compile(r"[^\W_]+")
 _MARKUP = re.compile(r"<[^>]*>|&[#\w]{1,10};")
 _PIECE = re.compile(r'\s*(?:"([^"]*)"|([()])|([^\s()"]+))')
-_MACHINE = frozenset(
-    {"reference", "url", "system", "id", "contentType", "data", "div", "profile", "versionId"}
+_NO_WORDS = frozenset(
+    {"reference", "url", "system", "id", "identifier", "contentType", "data", "div", "profile", "versionId"}
 )
-"""Members whose text is for programs: a search for a word does not mean them."""
+"""Members whose text is for programs, so that a search for a word does not mean them. Identifiers are found by their
+own parameter, through keyed hashes: an index holds none of them in plain text."""
 
 
 class NoWordsError(ValueError):
@@ -67,7 +68,7 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
     elif isinstance(value, Mapping):
         for name, member in value.items():
-            if name not in _MACHINE:
+            if name not in _NO_WORDS:
                 yield from _texts(member)
     elif isinstance(value, list):
         for member in value:

@@ -45,7 +45,7 @@ class Page:
 
 
 class _Run:
-    """One search, on its way through the database."""
+    """One search as it was asked, on its way through the database by a plan that knows its codes and units."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class _Run:
         *,
         scope: RecordScope,
         now: datetime,
-        plan: Everywhere | None = None,
+        plan: Plan | Everywhere,
     ) -> None:
         self.search = search
         self.keys = keys
         self.scope = scope
         self.now = now
-        self.plan = plan or Plan(search, keys, scope=scope, now=now)
+        self.plan = plan
         self.cursors = Cursors(search, keys, scope)
 
     def cursor(self, row: Any) -> str:
@@ -99,19 +99,18 @@ async def run(
     if search.reaches and (allows is None or not all(map(allows, search.reaches))):
         raise unsupported("_has", "a search through these other resource types is not open to this caller")
     may_read = allows is None or (allows("ValueSet") and allows("CodeSystem"))
-    search = await with_codes(search, Terminology(s, keys, scope, now, may_read))
-    running = _Run(search, keys, scope=scope, now=now)
+    resolved = await with_codes(search, Terminology(s, keys, scope, now, may_read))
+    plan = Plan(resolved, keys, scope=scope, now=now)
+    running = _Run(search, keys, scope=scope, now=now, plan=plan)
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0
     counts = counts_only or search.total in ("accurate", "estimate")
-    plan = running.plan
-    assert isinstance(plan, Plan)
     async with _budget(s, needed=counts or not plan.cheap):
         total = await _count(s, plan, exact=counts_only or search.total == "accurate") if counts else None
         if counts_only:
             return Page([], [], total, None)
         after = None if cursor is None else running.behind(cursor)
-        rows = await _rows(s, running.plan, Slice(limit + 1, after))
+        rows = await _rows(s, plan, Slice(limit + 1, after))
     more, rows = len(rows) > limit, rows[:limit]
     heads = [head_of(row) for row in rows]
     following = running.cursor(rows[-1]) if more else None
@@ -139,7 +138,11 @@ async def run_types(
         InvalidCursor: ``cursor`` is not one of this search and scope.
     """
     terminology = Terminology(s, keys, scope, now)
-    runs = [_Run(await with_codes(search, terminology), keys, scope=scope, now=now) for search in searches]
+    plans = [Plan(await with_codes(one, terminology), keys, scope=scope, now=now) for one in searches]
+    runs = [
+        _Run(search, keys, scope=scope, now=now, plan=plan)
+        for search, plan in zip(searches, plans, strict=True)
+    ]
     first = runs[0]
     limit = DEFAULT_COUNT if first.search.count is None else first.search.count
     counts_only = first.search.summary == "count" or limit == 0
@@ -176,8 +179,8 @@ async def run_everywhere(
         InvalidCursor: ``cursor`` is not one of this search and scope.
         UnsupportedSearch, TooManySearchTerms: only a search of named types can answer it.
     """
-    search = await with_codes(search, Terminology(s, keys, scope, now))
-    plan = Everywhere(search, types, Setting(keys, scope, now))
+    resolved = await with_codes(search, Terminology(s, keys, scope, now))
+    plan = Everywhere(resolved, types, Setting(keys, scope, now))
     running = _Run(search, keys, scope=scope, now=now, plan=plan)
     limit = DEFAULT_COUNT if search.count is None else search.count
     counts_only = search.summary == "count" or limit == 0

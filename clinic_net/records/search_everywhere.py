@@ -1,15 +1,30 @@
 """How a page of a search over all types is asked for: the parameters that all resources have, within one order.
 
-Two shapes. What a hash or an id finds starts from there. Anything else looks at the top of each type, of which each
-has an index in the order asked for, and merges them: so many rows for each type, however many there are.
+A code is hashed with the type, so every type has hashes of its own: they stand beside its name in a small table of the
+statement. A page is found in one of two ways, and the statement itself chooses. What few resources have starts from
+them; anything else looks at the top of each type, of which each has an index in the order asked for, and merges them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ARRAY, Select, Text, cast, column, func, not_, select, true
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Select,
+    TableValuedAlias,
+    Text,
+    cast,
+    column,
+    exists,
+    func,
+    not_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
@@ -25,7 +40,8 @@ from clinic_net.records.search_plan import Orders, Slice
 from clinic_net.records.store import visible
 
 MAX_HASHES = 5_000
-"""A code is hashed with the type, so one code is as many hashes as there are types."""
+FEW = 5_000
+"""So many resources that have a code are looked at one by one."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +66,92 @@ class Everywhere:
 
     def complete(self, part: Slice) -> Select[Any]:
         """Return the page."""
+        driver = next(filter(self._leads, self.search.clauses), None)
+        if driver is None:
+            found = self._top(part).subquery()
+        elif driver not in self._hashes:
+            found = self._direct(part).subquery()
+        else:
+            few = self._having(driver).limit(FEW + 1).cte("few").prefix_with("materialized")
+            many = select(func.count()).select_from(few).scalar_subquery() > FEW
+            direct = self._direct(part).where(col(Resource.rid).in_(select(few.c.rid)), ~many)
+            found = union_all(
+                select(direct.subquery().c.rid), select(self._top(part).where(many).subquery().c.rid)
+            ).subquery()
         values = [order.label(f"order_{position}") for position, (order, _) in enumerate(self.orders)]
-        whole = _sliced(select(*store.HEAD, *values), self.orders, part)
-        if any(map(_narrow, self.search.clauses)):
-            return whole.where(col(Resource.rtype).in_(self.types), *self._conditions(Resource))
-        listed = func.unnest(cast(list(self.types), ARRAY(Text)))
-        each = listed.table_valued(column("rtype", Text), name="each").render_derived()
+        whole = select(*store.HEAD, *values).join(found, found.c.rid == col(Resource.rid))
+        ordered = [order.desc() if descending else order.asc() for order, descending in self.orders]
+        return whole.order_by(*ordered).limit(part.limit)
+
+    def _direct(self, part: Slice) -> Select[Any]:
+        statement: Select[Any] = select(col(Resource.rid).label("rid")).join(
+            self._each, self._each.c.rtype == col(Resource.rtype)
+        )
+        return _sliced(statement.where(*self._conditions(Resource)), self.orders, part)
+
+    def _top(self, part: Slice) -> Select[Any]:
         one = aliased(Resource)
         inner: Select[Any] = select(col(one.rid).label("rid")).where(
-            col(one.rtype) == each.c.rtype, *self._conditions(one)
+            # Not "equal": then the planner knows the type for one and the same, and reads all types by number instead
+            # of this one by the index that the type leads.
+            col(one.rtype) >= self._each.c.rtype,
+            col(one.rtype) <= self._each.c.rtype,
+            *self._conditions(one),
         )
-        top = _sliced(inner, self._orders(one), part).lateral()
-        return whole.where(col(Resource.rid).in_(select(top.c.rid).select_from(each).join(top, true())))
+        orders = self._orders(one)
+        kind = col(one.rtype).desc() if orders[0][1] else col(one.rtype).asc()
+        top = _sliced(inner.order_by(kind), orders, part).lateral()
+        return select(top.c.rid).select_from(self._each).join(top, true())
 
     def count(self) -> Select[Any]:
         """Count what the search finds."""
-        statement = select(func.count()).select_from(Resource)
-        return statement.where(col(Resource.rtype).in_(self.types), *self._conditions(Resource))
+        statement: Select[Any] = select(func.count()).select_from(Resource)
+        statement = statement.join(self._each, self._each.c.rtype == col(Resource.rtype))
+        leading = filter(self._leads, self.search.clauses)
+        having = [col(Resource.rid).in_(self._having(clause)) for clause in leading if clause in self._hashes]
+        return statement.where(*self._conditions(Resource), *having)
+
+    def _leads(self, clause: Clause) -> bool:
+        return clause.parameter != "_lastUpdated" and clause.modifier not in ("not", "missing")
+
+    @cached_property
+    def _hashes(self) -> dict[Clause, list[list[int]]]:
+        """By clause, the hashes of each type."""
+        found = {
+            clause: [self._hashes_of(rtype, clause) for rtype in self.types]
+            for clause in self.search.clauses
+            if clause.parameter not in ("_id", "_lastUpdated") and clause.type != "words"
+        }
+        if sum(len(hashes) for lists in found.values() for hashes in lists) > MAX_HASHES:
+            raise TooManySearchTerms("too many alternatives for a search without _type")
+        return found
+
+    def _hashes_of(self, rtype: str, clause: Clause) -> list[int]:
+        if clause.modifier == "missing":
+            return [self.setting.keys.present(rtype, clause.parameter)]
+        hashes = Query(rtype, self.setting).hashes(clause)
+        if hashes is None:
+            raise unsupported(clause.parameter, "this modifier needs a _type")
+        return hashes
+
+    @cached_property
+    def _each(self) -> TableValuedAlias:
+        """The types, each with its hashes: a column for every hash that a clause asks for."""
+        lists: list[Any] = [cast(list(self.types), ARRAY(Text))]
+        columns: list[Any] = [column("rtype", Text)]
+        for clause, hashes in self._hashes.items():
+            for name, of_types in zip(self._columns(clause), zip(*hashes, strict=True), strict=True):
+                lists.append(cast(list(of_types), ARRAY(BigInteger)))
+                columns.append(column(name, BigInteger))
+        return func.unnest(*lists).table_valued(*columns, name="each").render_derived()
+
+    def _columns(self, clause: Clause) -> Iterator[str]:
+        number = list(self._hashes).index(clause)
+        return (f"h_{number}_{position}" for position in range(len(self._hashes[clause][0])))
+
+    def _having(self, clause: Clause) -> Select[Any]:
+        flat = [h for hashes in self._hashes[clause] for h in hashes]
+        return select(col(TokenRow.rid).label("rid")).where(col(TokenRow.h).in_(flat))
 
     def _conditions(self, resource: type[Resource]) -> list[Condition]:
         reach = visible(self.setting.scope, self.setting.now, resource)
@@ -77,22 +162,15 @@ class Everywhere:
         ]
 
     def _condition(self, clause: Clause, resource: type[Resource]) -> Condition:
-        if clause.parameter in ("_id", "_lastUpdated") or clause.type == "words":
+        if clause not in self._hashes:
             return Query("Resource", self.setting, resource).condition(clause)
-        hashes = [h for rtype in self.types for h in self._hashes(rtype, clause)]
-        if len(hashes) > MAX_HASHES:
-            raise TooManySearchTerms(f"{clause.parameter}: too many alternatives for a search without _type")
-        found = col(resource.rid).in_(select(col(TokenRow.rid)).where(col(TokenRow.h).in_(hashes)))
+        token = aliased(TokenRow)
+        asked = [self._each.c[name] for name in self._columns(clause)]
+        found = exists().where(col(token.rid) == col(resource.rid), col(token.h).in_(asked))
         absent = clause.modifier == "not" or clause.missing is True
-        return not_(found) if absent else found
-
-    def _hashes(self, rtype: str, clause: Clause) -> list[int]:
-        if clause.modifier == "missing":
-            return [self.setting.keys.present(rtype, clause.parameter)]
-        hashes = Query(rtype, self.setting).hashes(clause)
-        if hashes is None:
-            raise unsupported(clause.parameter, "this modifier needs a _type")
-        return hashes
+        return (
+            not_(found.correlate(resource, self._each)) if absent else found.correlate(resource, self._each)
+        )
 
 
 def _sliced(statement: Select[Any], orders: Orders, part: Slice) -> Select[Any]:
@@ -100,7 +178,3 @@ def _sliced(statement: Select[Any], orders: Orders, part: Slice) -> Select[Any]:
         statement = statement.where(beyond(orders, list(part.after)))
     ordered = [order.desc() if descending else order.asc() for order, descending in orders]
     return statement.order_by(*ordered).limit(part.limit)
-
-
-def _narrow(clause: Clause) -> bool:
-    return clause.parameter != "_lastUpdated" and clause.modifier not in ("not", "missing")

@@ -33,7 +33,7 @@ NOTE, DRUG, WHY, PLAN = "Kanarinote nháº¹", "Kanaridrug 5 mg", "Kanarireason náº
 CANARIES = ("Zqxwvolo", "anari", CARD, PHONE)
 """What is searched for, in any case and however it is encoded."""
 
-MAY_HOLD = {"records_resource", "records_version", "records_ix_string", "sync_quarantined"}
+MAY_HOLD = {"records_resource", "records_version", "records_ix_string", "records_words", "sync_quarantined"}
 """The record itself, what it is found by, and what a station sent that could not become one."""
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from clinic_net.fhir import parse_search
 from clinic_net.fhir.criteria import DateCriterion, StringCriterion, TokenCriterion, ValueSetCriterion
+from clinic_net.fhir.definitions import search_parameters
 from clinic_net.fhir.errors import (
     InvalidSearchValue,
     TooManySearchTerms,
@@ -236,3 +237,28 @@ def test_what_a_type_cannot_do_is_refused_even_when_lenient(
         parse_search(
             "Patient", [("_filter", text)], lenient=lenient and refusal is not UnknownSearchParameter
         )
+
+
+known = st.sampled_from(sorted(search_parameters("Patient")))
+
+
+@given(
+    st.recursive(
+        st.builds(
+            Comparison,
+            st.lists(st.builds(Step, known), min_size=1, max_size=3).map(tuple),
+            st.sampled_from(sorted(OPERATORS)),
+            st.sampled_from(["true", "2026-05", "5", "male", "Patient/1", "http://x.example/a|1", "x y", ""]),
+        ),
+        lambda inner: st.one_of(
+            st.builds(Negated, inner), st.builds(Joined, st.sampled_from(["and", "or"]), inner, inner)
+        ),
+        max_leaves=4,
+    )
+)
+def test_any_filter_on_real_parameters_is_understood_or_refused(tree: Filter) -> None:
+    with suppress(Refusal):
+        (link,) = parse_search(
+            "Patient", [("_filter", _written(tree))], base_url="http://hub.test/fhir"
+        ).links
+        assert isinstance(link, Every | Either | Without | Chain)

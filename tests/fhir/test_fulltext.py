@@ -15,6 +15,7 @@ CONDITION = {
         "div": '<div xmlns="http://x">Viêm&nbsp;phổi <b class="a">nặng</b></div>',
     },
     "code": {"coding": [{"system": "http://hl7.org/sid/icd-10", "code": "J18.9"}], "text": "Viêm phổi"},
+    "identifier": [{"system": "http://x.example/sid", "value": "004190000002"}],
     "subject": {"reference": "Patient/abc", "display": "Nguyễn Thị Hòa"},
 }
 

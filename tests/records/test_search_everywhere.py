@@ -10,7 +10,7 @@ import pytest
 
 from clinic_net.fhir import check, parse, parse_search, write
 from clinic_net.kernel.hub import Hub
-from clinic_net.records import service
+from clinic_net.records import search_everywhere, service
 from tests.records.support import (
     NOW,
     OTHER_SITE,
@@ -53,14 +53,20 @@ async def every_page(fhir: httpx.AsyncClient, address: str) -> list[str]:
     return seen
 
 
+@pytest.mark.parametrize("few", [5_000, 1])
 async def test_all_types_are_searched_in_one_order_page_by_page(
-    fhir: httpx.AsyncClient, study: list[str]
+    fhir: httpx.AsyncClient, study: list[str], monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
+    monkeypatch.setattr(search_everywhere, "FEW", few)
     counted = (await fhir.get(f"/fhir?_tag={TAG}|study&_summary=count")).json()
 
     assert await every_page(fhir, f"/fhir?_tag={TAG}|study&_count=5") == study[::-1]
     assert await every_page(fhir, f"/fhir?_tag={TAG}|study&_count=5&_sort=_lastUpdated") == study[::-1]
     assert await every_page(fhir, f"/fhir?_id={study[0]},{study[1]},none&_count=1") == [study[1], study[0]]
+    assert await every_page(fhir, f"/fhir?_tag={TAG}|study,{TAG}|none&_count=5") == study[::-1]
+    assert await every_page(fhir, f"/fhir?_tag={TAG}|study&_tag={TAG}|none") == []
+    assert await every_page(fhir, f"/fhir?_tag={TAG}|study&_tag:not=study") == []
+    assert await every_page(fhir, f"/fhir?_tag={TAG}|study&_profile:missing=true") == study[::-1]
     assert counted["total"] == 12
 
 

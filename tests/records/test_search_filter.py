@@ -1,11 +1,13 @@
 """``_filter`` over HTTP: what an expression finds, and that every link of it stays within the scope."""
 
+from itertools import product
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from clinic_net.fhir import parse_search
+from clinic_net.fhir.filters import OPERATORS
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import search
 from clinic_net.records.vault import keys_of
@@ -132,3 +134,35 @@ async def test_what_lies_outside_the_scope_cannot_be_told_by_a_filter(hub: Hub, 
                 s, asked, await keys_of(s), scope=scope, now=NOW, cursor=None, allows=lambda _: True
             )
             assert [head.fid for head in page.heads] == expected
+
+
+async def test_every_operator_on_every_type_of_parameter_is_answered_or_refused(
+    fhir: httpx.AsyncClient,
+) -> None:
+    asked = {
+        "Observation": {
+            "code": "x",
+            "value-string": "x",
+            "date": "2026",
+            "value-quantity": "5|http://unitsofmeasure.org|mg",
+            "subject": "Patient/1",
+            "_content": "x",
+            "_id": "x",
+            "_lastUpdated": "2026",
+            "code-value-string": "x$y",
+        },
+        "RiskAssessment": {"probability": "0.5"},
+        "ValueSet": {"url": "http://x.example/a", "reference": "http://x.example/b"},
+        "Location": {"near": "20|107"},
+    }
+    answered = 0
+    for rtype, parameters in asked.items():
+        for (name, value), operator in product(parameters.items(), sorted(OPERATORS)):
+            expression = f"{name} {operator} {'true' if operator == 'pr' else value}"
+            answer = await fhir.get(f"/fhir/{rtype}", params={"_filter": expression})
+            assert answer.status_code in (200, 400), expression
+            answered += answer.status_code == 200
+            if answer.status_code == 400:
+                assert codes(answer.json())[0] in ("unsupported-search", "invalid-search-value"), expression
+
+    assert answered > 60

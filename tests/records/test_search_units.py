@@ -70,3 +70,22 @@ async def test_an_amount_is_found_in_every_unit_of_its_kind(
     assert answer.status_code == 200, answer.text
     by_id = {fid: name for name, fid in ward.items()}
     assert {by_id[fid] for fid in ids(answer.json())} == expected
+
+
+async def test_pages_go_on_when_a_new_unit_comes_into_use(
+    hub: Hub, fhir: httpx.AsyncClient, records: Records
+) -> None:
+    about = await records.new_patient()
+    made = [
+        (await records.put(observation(about, valueQuantity=_amount(2 + number, "mg")))).fid
+        for number in range(3)
+    ]
+    filter_ = f"patient._id eq {about} and value-quantity gt 1|{UCUM}|mg"
+    first = (await fhir.get("/fhir/Observation", params={"_filter": filter_, "_count": "2"})).json()
+    await records.put(observation(about, valueQuantity=_amount(1, "[oz_av]")))
+    await service.derive(hub)
+    following = next(link["url"] for link in first["link"] if link["relation"] == "next")
+
+    rest = await fhir.get(following.removeprefix("http://hub.test"))
+
+    assert (rest.status_code, ids(first) + ids(rest.json())) == (200, made[::-1])
