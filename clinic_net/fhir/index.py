@@ -1,14 +1,15 @@
 """Extraction: the search values of a resource for every standard parameter of its type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from .definitions import search_parameters
+from .definitions import SearchParameter, search_parameters
 from .expressions import NotCompilable, Route, compile_expression, walk
 from .index_extras import EXTRAS, Extras, Position, TypedIdentifier, position
+from .unions import is_union, parts_of
 from .values import CONVERTERS, Context, Convert, DateRange, QuantityValue, Text, Token, Value
 
 Component = tuple[Value, ...]
@@ -86,10 +87,17 @@ class _Plan:
     unconverted: dict[str, set[str]] = field(default_factory=dict)
 
 
+def _indexed(resource_type: str) -> Iterator[tuple[str, SearchParameter]]:
+    """The parameters that have rows of their own."""
+    for code, parameter in search_parameters(resource_type).items():
+        if not is_union(resource_type, code):
+            yield code, parameter
+
+
 @cache
 def _plan(resource_type: str) -> _Plan:
     plan = _Plan()
-    for code, parameter in search_parameters(resource_type).items():
+    for code, parameter in _indexed(resource_type):
         try:
             if not parameter.expression:
                 raise NotCompilable("the standard gives no expression")
@@ -162,7 +170,7 @@ def sort_paths(resource_type: str, code: str) -> tuple[str, ...]:
         extractor.route
         for extractors in _plan(resource_type).by_member.values()
         for extractor in extractors
-        if extractor.parameter == code
+        if extractor.parameter in parts_of(resource_type, code)
     ]
     if any(route.exists for route in routes):
         return ()
@@ -216,7 +224,7 @@ def indexed_members(resource_type: str) -> frozenset[str]:
 
 
 def index_across(resource: Mapping[str, Any]) -> IndexValues:
-    """Return the search values of a resource that take more than one member: composites, positions, what is not said."""
+    """Return the search values of a resource that take more than one of its members, or what it does not say."""
     values = IndexValues()
     _index_across(values, _plan(resource["resourceType"]), resource, None)
     return values

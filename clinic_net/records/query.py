@@ -1,6 +1,7 @@
 """From a typed search to SQL conditions on ``records_resource``. Pure: builds expressions, runs none."""
 
 import math
+from dataclasses import replace
 from typing import Any, assert_never, cast
 
 from sqlalchemy import (
@@ -41,6 +42,7 @@ from clinic_net.fhir.criteria import (
 )
 from clinic_net.fhir.index import sort_paths
 from clinic_net.fhir.search import AnyOf, Chain, Clause, Either, Every, Has, Sort, Term, Without
+from clinic_net.fhir.unions import parts_of
 from clinic_net.kernel.errors import Place
 from clinic_net.records import query_compare as compare
 from clinic_net.records.index import Pairs, clipped, unit_hash
@@ -133,7 +135,13 @@ class Query:
             return ~found if clause.modifier == "not" else found
         if clause.type == "reference":
             return self._within(clause)
-        return or_(*(self._ranged(clause, value) for value in clause.values))
+        return or_(
+            *(
+                self._ranged(replace(clause, parameter=part), value)
+                for part in parts_of(self._rtype, clause.parameter)
+                for value in clause.values
+            )
+        )
 
     def _within(self, clause: Clause) -> Condition:
         references = [value for value in clause.values if isinstance(value, ReferenceCriterion)]
@@ -158,10 +166,12 @@ class Query:
         if clause.type == "words":
             there = self._worded(_words_of(clause).is_not(None))
             return ~there if clause.missing else there
-        present = self._has_token([self._keys.present(self._rtype, clause.parameter)])
+        parts = parts_of(self._rtype, clause.parameter)
+        present = self._has_token([self._keys.present(self._rtype, part) for part in parts])
         table = RANGED.get(clause.type)
         if table is not None:
-            present = or_(present, self._has(table, parameter_id(self._rtype, clause.parameter), true()))
+            rows = [self._has(table, parameter_id(self._rtype, part), true()) for part in parts]
+            present = or_(present, *rows)
         return ~present if clause.missing else present
 
     def _ranged(self, clause: Clause, value: Criterion) -> Condition:
@@ -269,7 +279,7 @@ class Query:
             return cast(ColumnElement[Any], col(self._resource.updated))
         if sort.parameter == "_id":
             return cast(ColumnElement[Any], col(self._resource.fid))
-        p = parameter_id(self._rtype, sort.parameter)
+        p = [parameter_id(self._rtype, part) for part in parts_of(self._rtype, sort.parameter)]
         pick = func.max if sort.descending else func.min
         match sort.type:
             case "date":
@@ -312,8 +322,10 @@ class Query:
         found = exists().where(col(table.rid) == col(self._resource.rid), col(table.p) == p, condition)
         return found.correlate(self._resource)
 
-    def _value(self, table: "_Row", p: int, picked: ColumnElement[Any], last: Any) -> ColumnElement[Any]:
-        inner = select(picked).where(col(table.rid) == col(self._resource.rid), col(table.p) == p)
+    def _value(
+        self, table: "_Row", p: list[int], picked: ColumnElement[Any], last: Any
+    ) -> ColumnElement[Any]:
+        inner = select(picked).where(col(table.rid) == col(self._resource.rid), col(table.p).in_(p))
         return func.coalesce(inner.correlate(self._resource).scalar_subquery(), last)
 
 

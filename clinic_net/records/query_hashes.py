@@ -1,5 +1,8 @@
 """Which hashes of ``records_ix_token`` a searched value asks for."""
 
+from dataclasses import replace
+from itertools import chain
+
 from clinic_net.fhir.criteria import (
     CompositeCriterion,
     Criterion,
@@ -11,12 +14,22 @@ from clinic_net.fhir.criteria import (
 )
 from clinic_net.fhir.index_extras import ancestors
 from clinic_net.fhir.search import Clause
+from clinic_net.fhir.unions import parts_of
 from clinic_net.records.index import Pairs, of_type_hash, version_hashes
 from clinic_net.records.keys import Keys
 
 
 def hashes_of(keys: Keys, rtype: str, clause: Clause, value: Criterion) -> list[int] | None:
     """Return the hashes of which a resource must have one, or None for what is not looked up by hash."""
+    parts = parts_of(rtype, clause.parameter)
+    if len(parts) == 1:
+        return _hashes_of(keys, rtype, clause, value)
+    found = [_hashes_of(keys, rtype, replace(clause, parameter=part), value) for part in parts]
+    together = [hashes for hashes in found if hashes is not None]
+    return list(chain.from_iterable(together)) if together else None
+
+
+def _hashes_of(keys: Keys, rtype: str, clause: Clause, value: Criterion) -> list[int] | None:
     name = f"{clause.parameter}:identifier" if clause.modifier == "identifier" else clause.parameter
     match value:
         case TokenCriterion(system=system, code=code):

@@ -22,6 +22,7 @@ from sqlmodel import col
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.fhir.search import Clause, Sort
+from clinic_net.fhir.unions import is_union
 from clinic_net.records import store
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import Resource, TokenRow
@@ -136,7 +137,9 @@ class Plan:
             partial = self._scope.tenants is not None or bool(self.search.links)
             return self._newest(part) if partial else None
         sort = self.search.sort[0] if len(self.search.sort) == 1 else None
-        return self._in_order_of(sort, part) if sort is not None and sort.type in RANGED else None
+        if sort is None or sort.type not in RANGED or is_union(self.search.resource_type, sort.parameter):
+            return None
+        return self._in_order_of(sort, part)
 
     def _newest(self, part: Slice) -> Select[Any]:
         if self._driver is None:
