@@ -21,14 +21,23 @@ Carry = Callable[[Sequence[Ask]], Awaitable[Sequence[Answer | Exception]]]
 class Convoy(Generic[Ask, Answer]):
     """Gathers what is asked and has it carried, up to ``most`` at a time, by up to ``at_once`` carriers.
 
+    ``weigh`` says how much of ``most`` an ask takes up; a heavier one travels alone.
+
     When a batch fails as a whole each of its members is carried alone, so that one bad request spoils no other; a
     carrier must therefore leave nothing behind when it raises. At most ``waiting`` may queue.
     """
 
     def __init__(
-        self, carry: "Carry[Ask, Answer]", *, most: int = 64, at_once: int = 2, waiting: int = 2000
+        self,
+        carry: "Carry[Ask, Answer]",
+        *,
+        most: int = 64,
+        at_once: int = 2,
+        waiting: int = 2000,
+        weigh: Callable[[Ask], int] = lambda ask: 1,
     ) -> None:
         self._carry = carry
+        self._weigh = weigh
         self._most = most
         self._at_once = at_once
         self._waiting = waiting
@@ -55,9 +64,11 @@ class Convoy(Generic[Ask, Answer]):
     async def _travel(self) -> None:
         while self._queue:
             batch: list[tuple[Ask, asyncio.Future[Answer]]] = []
-            while self._queue and len(batch) < self._most:
+            weight = 0
+            while self._queue and (not batch or weight + self._weigh(self._queue[0][0]) <= self._most):
                 ask, answer = self._queue.popleft()
                 if not answer.cancelled():
+                    weight += self._weigh(ask)
                     batch.append((ask, answer))
             await self._carry_all(batch)
 

@@ -2,34 +2,39 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.access.policy import RecordScope, demand, scope_of
-from clinic_net.access.principals import Principal
+from clinic_net.access.policy import demand
 from clinic_net.fhir import (
     Patch,
-    UnknownResourceType,
-    from_refusal,
     parse,
     parse_search,
     read_fhirpath_patch,
     read_json_patch,
 )
 from clinic_net.fhir.definitions import resource_types
-from clinic_net.kernel.errors import Place, Refusal
+from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import rules, store
+from clinic_net.records.bundle_rules import (
+    CHANGES,
+    Answer,
+    Asking,
+    at,
+    demand_distinct,
+    demand_right,
+    order_of,
+    refused,
+    written,
+)
 from clinic_net.records.conditional import Writer, patch
-from clinic_net.records.drafts import Order, draft
+from clinic_net.records.drafts import Order
 from clinic_net.records.entries import (
     Entry,
     Pairs,
@@ -39,8 +44,8 @@ from clinic_net.records.entries import (
     references,
     with_references,
 )
-from clinic_net.records.errors import UnknownReference, UnknownResource, UnsupportedInteraction
-from clinic_net.records.outcomes import refusal_of, status_of
+from clinic_net.records.errors import UnknownReference, UnknownResource
+from clinic_net.records.outcomes import refusal_of
 from clinic_net.records.preconditions import has_already
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
@@ -48,57 +53,9 @@ from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import News, Stored, instant
 from clinic_net.records.writing import condition_key, delete, match_one, put_many, put_order, tell
 
-_ACTIONS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
-_CHANGES = ("PUT", "PATCH", "DELETE")
-_REASONS = {200: "OK", 201: "Created", 204: "No Content"}
-
-
-@dataclass(frozen=True)
-class Asking:
-    """Who sends a bundle, and how it is to be answered. ``base`` is our own FHIR address."""
-
-    caller: Principal
-    tenant: str
-    base: str
-    now: datetime
-    with_resources: bool = False
-
-    @property
-    def scope(self) -> RecordScope:
-        return scope_of(self.caller)
-
-
-Answer = tuple[dict[str, Any], bytes | None]
-"""An entry's members, and its resource."""
-
-
-@contextmanager
-def _at(entry: Entry) -> Iterator[None]:
-    """Say in which entry a refusal arose."""
-    try:
-        yield
-    except Refusal as refusal:
-        here = f"Bundle.entry[{entry.position}]"
-        refusal.places = tuple(
-            place if place.path.startswith(here) else replace(place, path=_inside(here, place.path))
-            for place in refusal.places or (Place("", refusal.code, refusal.message),)
-        )
-        raise
-
 
 def _order_of(entry: Entry) -> int:
     return rules.BUNDLE_ORDER[entry.method]
-
-
-def _inside(here: str, path: str) -> str:
-    """``Patient.name`` is ``Bundle.entry[0].resource.name``; a query parameter or nothing stays with the entry."""
-    rtype, dot, rest = path.partition(".")
-    return f"{here}.resource.{rest}" if dot and rtype in resource_types() else here
-
-
-def _refused(refusal: Refusal) -> Answer:
-    outcome = from_refusal(refusal)
-    return {"response": {"status": str(status_of(refusal)), "outcome": outcome}}, None
 
 
 async def run_bundle(s: AsyncSession, text: bytes, asking: Asking) -> bytes:
@@ -155,32 +112,32 @@ class _Run:
             told = len(self.news)
             try:
                 async with self._s.begin_nested():
-                    self._demand(entry)
+                    demand_right(entry, self._asking)
                     if entry.criteria is not None:
                         await self._conditions([entry])
                         entry = await self._identified(entry)
                     answers.append(await self._answer(entry))
             except Refusal as refusal:
                 del self.news[told:]
-                answers.append(_refused(refusal))
+                answers.append(refused(refusal))
             except DBAPIError as failure:
                 del self.news[told:]
-                answers.append(_refused(refusal_of(failure)))
+                answers.append(refused(refusal_of(failure)))
         return answers
 
     async def transaction(self, entries: Sequence[Entry]) -> list[Answer]:
-        self._demand_distinct(entries)
+        demand_distinct(entries)
         for entry in entries:
-            with _at(entry):
-                self._demand(entry)
+            with at(entry):
+                demand_right(entry, self._asking)
         await self._conditions(entries)
         identified = []
         for entry in entries:
-            with _at(entry):
+            with at(entry):
                 identified.append(await self._identified(entry))
         self._demand_unrelated(identified)
         linked = await self._linked(identified)
-        held = [(entry.rtype, entry.fid) for entry in linked if entry.method in _CHANGES and entry.fid]
+        held = [(entry.rtype, entry.fid) for entry in linked if entry.method in CHANGES and entry.fid]
         if held:
             await store.lock(self._s, held, scope=self._scope, now=self._asking.now)
         answers: dict[int, Answer] = {}
@@ -189,7 +146,7 @@ class _Run:
                 answers |= await self._stored_together(list(group))
                 continue
             for entry in group:
-                with _at(entry):
+                with at(entry):
                     answers[entry.position] = await self._answer(entry)
         return [answers[entry.position] for entry in entries]
 
@@ -202,63 +159,38 @@ class _Run:
             await breathe(done)
             found = self._found.get(entry.position)
             if found is not None:
-                answers[entry.position] = self._written(found)
+                answers[entry.position] = written(found, self._asking)
                 continue
-            with _at(entry):
+            with at(entry):
                 orders.append(self._order(entry))
             ordered.append(entry)
         for entry, told in zip(ordered, await put_many(self._s, orders, now=self._asking.now), strict=True):
-            with _at(entry):
+            with at(entry):
                 if isinstance(told, Refusal):
                     raise told
             if told.changed:
                 self.news.append(told)
-            answers[entry.position] = self._written(told)
+            answers[entry.position] = written(told, self._asking)
         return answers
-
-    def _demand_distinct(self, entries: Sequence[Entry]) -> None:
-        seen: set[object] = set()
-        for entry in entries:
-            names: list[object] = [entry.full_url] if entry.full_url and entry.method in _ACTIONS else []
-            if entry.method in _CHANGES and entry.fid:
-                names.append((entry.rtype, entry.fid))
-            if not seen.isdisjoint(names):
-                raise malformed(entry.position, "two entries speak of the same resource")
-            seen.update(names)
 
     def _demand_unrelated(self, identified: Sequence[Entry]) -> None:
         """Refuse two entries of which one changes what the other changes or found, now that searches are done."""
         changed: set[tuple[str, str | None]] = set()
-        for entry in sorted(identified, key=lambda entry: entry.method not in _CHANGES):
+        for entry in sorted(identified, key=lambda entry: entry.method not in CHANGES):
             if entry.position in self._idle or (entry.method == "POST" and entry.position not in self._found):
                 continue
             identity = (entry.rtype, entry.fid)
             if entry.method != "GET" and identity in changed:
                 raise malformed(entry.position, "two entries speak of the same resource")
-            if entry.method in _CHANGES:
+            if entry.method in CHANGES:
                 changed.add(identity)
-
-    def _demand(self, entry: Entry) -> None:
-        if entry.rtype not in resource_types():
-            raise UnknownResourceType("FHIR R4 has no such resource type")
-        if entry.method not in (*_ACTIONS, "GET"):
-            raise UnsupportedInteraction("this method is not supported in a bundle")
-        named = (entry.fid is not None) + bool(entry.query)
-        if entry.method != "GET" and named != (entry.method in _CHANGES):
-            raise UnsupportedInteraction("this method does not go with this url")
-        action = _ACTIONS.get(entry.method) or ("s" if entry.fid is None else "r")
-        demand(self._asking.caller, entry.rtype, action)
-        if entry.criteria is not None:
-            demand(self._asking.caller, entry.rtype, "s")
-        if entry.criteria is not None or entry.method == "PATCH":
-            demand(self._asking.caller, entry.rtype, "r")
 
     async def _conditions(self, entries: Sequence[Entry]) -> None:
         """Take the turns of all that may create by search at once, so that two bundles never wait for each other."""
         keys = []
         for entry in entries:
             if entry.criteria is not None and entry.method in ("POST", "PUT"):
-                with _at(entry):
+                with at(entry):
                     criteria = parse_search(entry.rtype, entry.criteria, base_url=self._asking.base)
                 keys.append(await condition_key(self._s, criteria, self._asking.tenant))
         if keys and self._scope.writable:
@@ -266,7 +198,7 @@ class _Run:
 
     async def _identified(self, entry: Entry) -> Entry:
         """Give a create its id now, so that other entries can point to it, and find what is named by a search."""
-        if entry.method in _CHANGES and entry.criteria is not None:
+        if entry.method in CHANGES and entry.criteria is not None:
             return await self._found_by(entry, entry.criteria)
         if entry.method != "POST":
             return entry
@@ -318,7 +250,7 @@ class _Run:
         }
         linked = []
         for entry in entries:
-            with _at(entry):
+            with at(entry):
                 for reference in references(entry) - targets.keys():
                     rtype, mark, query = reference.partition("?")
                     if mark and rtype in resource_types():
@@ -339,7 +271,7 @@ class _Run:
             case "GET":
                 return await self._get(entry)
             case "PATCH":
-                return self._written(await self._patched(entry))
+                return written(await self._patched(entry), self._asking)
             case "DELETE" if entry.position in self._idle:
                 return {"response": {"status": "204 No Content"}}, None
             case "DELETE":
@@ -356,7 +288,7 @@ class _Run:
                 )
                 return {"response": {"status": "204 No Content", "etag": f'W/"{gone.version}"'}}, None
             case _:
-                return self._written(await self._write(entry))
+                return written(await self._write(entry), self._asking)
 
     async def _patched(self, entry: Entry) -> Stored:
         assert entry.fid is not None
@@ -372,34 +304,7 @@ class _Run:
         return await put_order(self._s, self._order(entry), now=self._asking.now, news=self.news)
 
     def _order(self, entry: Entry) -> Order:
-        """Return what an entry that stores a whole resource asks for. A create's own id does not count (§3.1.0.8)."""
-        assert entry.text is not None
-        return Order(
-            draft(
-                entry.text,
-                rtype=entry.rtype,
-                fid=entry.fid,
-                now=self._asking.now,
-                named=entry.method == "PUT",
-            ),
-            self._scope,
-            self._asking.caller.address,
-            self._asking.tenant,
-            if_match=entry.if_match,
-            create_only=entry.position in self._fresh,
-            if_none_match=entry.if_none_match if entry.method == "PUT" else None,
-            with_patient=True,
-        )
-
-    def _written(self, stored: Stored) -> Answer:
-        status = 201 if stored.created else 200
-        response = {
-            "status": f"{status} {_REASONS[status]}",
-            "location": f"{stored.rtype}/{stored.fid}/_history/{stored.version}",
-            "etag": f'W/"{stored.version}"',
-            "lastModified": instant(stored.updated),
-        }
-        return {"response": response}, stored.text if self._asking.with_resources else None
+        return order_of(entry, self._asking, fresh=entry.position in self._fresh)
 
     async def _get(self, entry: Entry) -> Answer:
         asking = self._asking

@@ -1,7 +1,7 @@
 """A resource on its way into the store: read, checked and ready to be indexed, before any transaction begins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -60,8 +60,8 @@ class Order:
     if_none_match: str | None = None
     create_only: bool = False
     with_patient: bool = False
-    rows: Rows | None = field(default=None, compare=False)
-    """Its index rows, where somebody has made them already."""
+    unit: int = 0
+    """Orders of the same number are stored as a whole or not at all; 0 stands alone."""
 
     @property
     def identity(self) -> tuple[str, str]:

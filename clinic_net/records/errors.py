@@ -142,3 +142,9 @@ class TryAgain(Unavailable):
 
     code = "try-again"
     retry = Retry.LATER
+
+
+class Abandoned(Conflict):
+    """It was not stored because something that belongs together with it was refused; that one says why."""
+
+    code = "abandoned"

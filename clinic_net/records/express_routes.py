@@ -5,7 +5,7 @@ client's plain requests share transactions with others (``lanes``); any other ha
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +17,7 @@ from clinic_net.kernel.errors import Place
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service
-from clinic_net.records.bundles import Asking
+from clinic_net.records.bundle_rules import Asking
 from clinic_net.records.drafts import Order, draft
 from clinic_net.records.entries import pairs_of
 from clinic_net.records.errors import MalformedRequest
@@ -33,6 +33,7 @@ from clinic_net.records.http import (
     written,
 )
 from clinic_net.records.lanes import lanes_of
+from clinic_net.records.plain_bundles import read_plain
 from clinic_net.records.preconditions import none_match
 from clinic_net.records.search_routes import page
 from clinic_net.records.searching import Searching, find
@@ -56,7 +57,6 @@ def _route(
     handler: Handler,
     *,
     shares: Callable[[Request], bool] = lambda request: True,
-    takes_turns: bool = False,
 ) -> Route:
     """Return the route of a handler; a client's requests that ``shares`` allows come without a transaction."""
 
@@ -66,10 +66,8 @@ def _route(
         client = claimed_by_token(request, hub) if shares(request) else None
         if client is not None:
             return await handler(exchange_of(request, hub, None, client, hub.now()))
-        async with AsyncExitStack() as stack:
-            if takes_turns:
-                await stack.enter_async_context(lanes_of(hub).bundles.turn())
-            return await handler(await stack.enter_async_context(_alone(request, hub)))
+        async with _alone(request, hub) as exchange:
+            return await handler(exchange)
 
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route  # for the log, which must not hold the path
@@ -178,7 +176,16 @@ async def bundle(exchange: Exchange) -> Response:
     text = await exchange.body()
     whole = exchange.preference("return") == "representation"
     asking = Asking(exchange.caller, exchange.tenant, exchange.base, exchange.now, whole)
-    return fhir_json(await service.run_bundle(exchange.s, text, asking))
+    lanes = lanes_of(exchange.hub)
+    if exchange.session is not None:
+        return fhir_json(await service.run_bundle(exchange.s, text, asking))
+    async with lanes.heavy.turn():
+        plain = await read_plain(text, asking)
+        if plain is None:
+            async with _alone(exchange.request, exchange.hub) as alone:
+                return fhir_json(await service.run_bundle(alone.s, text, asking))
+    assert isinstance(exchange.caller, ClientPrincipal)
+    return fhir_json(plain.answer(await lanes.store(exchange.caller, plain)))
 
 
 routes = [
@@ -191,7 +198,7 @@ routes = [
         shares=_is_plain,
     ),
     _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update),
-    _route("/fhir", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
-    _route("/fhir/", ["POST"], bundle, shares=lambda request: False, takes_turns=True),
+    _route("/fhir", ["POST"], bundle),
+    _route("/fhir/", ["POST"], bundle),
 ]
 """To be put before every other route of ``/fhir``."""

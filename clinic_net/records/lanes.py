@@ -7,6 +7,7 @@ credential was revoked meanwhile gets nothing. What may take long does not trave
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,8 +23,11 @@ from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.gate import Gate
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import store
+from clinic_net.records.bundle_rules import at
 from clinic_net.records.drafts import Order
+from clinic_net.records.errors import Abandoned
 from clinic_net.records.keys import Keys
+from clinic_net.records.plain_bundles import PlainBundle
 from clinic_net.records.reading import Found, current, looked
 from clinic_net.records.search import DEFAULT_COUNT
 from clinic_net.records.search_cursors import Cursors
@@ -32,6 +36,9 @@ from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.vault import keys_of, known_keys
 from clinic_net.records.writing import put_many, tell
+
+_TOGETHER = 400
+"""Resources of transactions that share a commit: a larger one takes too long to let others wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,19 @@ class Writing:
     order: Order
 
 
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """Somebody wants a whole transaction stored."""
+
+    caller: ClientPrincipal
+    bundle: PlainBundle
+
+    @property
+    def identities(self) -> frozenset[tuple[str, str]]:
+        """What of it may exist already."""
+        return frozenset(order.identity for order in self.bundle.orders if order.draft.chosen)
+
+
 class Lanes:
     """The shared transactions of one hub process."""
 
@@ -69,11 +89,12 @@ class Lanes:
         self._reads: Convoy[Reading, Stored] = Convoy(self._read)
         self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32)
         self._writes: Convoy[Writing, Stored] = Convoy(self._write)
-        # Reads, searches and writes travel on two connections each at most; bundles never take the rest.
-        self.bundles = Gate(
-            at_once=max(1, hub.settings.database_pool // 3), patience=hub.settings.database_wait
+        self._bundles: Convoy[Storing, list[Stored]] = Convoy(
+            self._store, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
         )
-        """Transactions and batches take turns here."""
+        # What travels takes two connections a lane at most; what goes by itself never takes the rest.
+        self.heavy = Gate(at_once=2, patience=hub.settings.database_wait)
+        """Bundles that go by themselves take turns here, connection and all; the others while they are read."""
 
     async def read(self, caller: ClientPrincipal, rtype: str, fid: str) -> Stored:
         """Return the current version of a resource. See ``reading.read``."""
@@ -102,6 +123,10 @@ class Lanes:
     async def write(self, caller: ClientPrincipal, order: Order) -> Stored:
         """Store a draft, durably. See ``writing.put``."""
         return await self._writes.join(Writing(caller, order))
+
+    async def store(self, caller: ClientPrincipal, bundle: PlainBundle) -> list[Stored]:
+        """Store a transaction, durably and as a whole. See ``bundles.run_bundle``."""
+        return await self._bundles.join(Storing(caller, bundle))
 
     async def _read(self, asked: Sequence[Reading]) -> list[Stored | Exception]:
         now = self._hub.now()
@@ -162,6 +187,61 @@ class Lanes:
             ]
             await tell(s, [answer for answer in answers if isinstance(answer, Stored) and answer.changed])
         return answers
+
+    async def _store(self, asked: Sequence[Storing]) -> list[list[Stored] | Exception]:
+        now = self._hub.now()
+        answers: dict[int, list[Stored] | Exception] = {}
+        async with self._hub.sessions() as s, s.begin():
+            valid = await _valid(s, [one.caller for one in asked], now)
+            for turn in _apart(asked):
+                welcome = [number for number in turn if asked[number].caller in valid]
+                orders = [order for number in welcome for order in asked[number].bundle.orders]
+                told = iter(await put_many(s, orders, now=now))
+                for number in welcome:
+                    answers[number] = _whole(
+                        asked[number].bundle, list(islice(told, len(asked[number].bundle.orders)))
+                    )
+            changed = [
+                stored
+                for answer in answers.values()
+                if not isinstance(answer, Exception)
+                for stored in answer
+                if stored.changed
+            ]
+            await tell(s, changed)
+            alone = answers.get(0) if len(asked) == 1 else None
+            if isinstance(alone, Exception):
+                raise alone  # nothing of it may stay
+        return [answers.get(number, CredentialRevoked()) for number in range(len(asked))]
+
+
+def _apart(asked: Sequence[Storing]) -> list[list[int]]:
+    """Sort transactions into turns, so that no two of one turn speak of the same resource."""
+    turns: list[tuple[set[tuple[str, str]], list[int]]] = []
+    for number, one in enumerate(asked):
+        mine = one.identities
+        turn = next((turn for turn in turns if turn[0].isdisjoint(mine)), None)
+        if turn is None:
+            turn = (set(), [])
+            turns.append(turn)
+        turn[0].update(mine)
+        turn[1].append(number)
+    return [numbers for _, numbers in turns]
+
+
+def _whole(bundle: PlainBundle, told: Sequence[Stored | Refusal]) -> list[Stored] | Exception:
+    """Return what a transaction stored, or the refusal that kept it from storing anything, with its place."""
+    stored: list[Stored] = []
+    for entry, one in zip(bundle.entries, told, strict=True):
+        if isinstance(one, Stored):
+            stored.append(one)
+        elif not isinstance(one, Abandoned):
+            try:
+                with at(entry):
+                    raise one
+            except Refusal as refusal:
+                return refusal
+    return stored
 
 
 async def _valid(s: AsyncSession, callers: Collection[Principal], now: datetime) -> frozenset[Principal]:

@@ -19,10 +19,12 @@ from clinic_net.records import rules, store, store_writes
 from clinic_net.records import search as pages
 from clinic_net.records.drafts import Draft, Order, draft, read_resource
 from clinic_net.records.errors import (
+    Abandoned,
     AlreadyExists,
     MalformedRequest,
     MultipleMatches,
     ReadOnly,
+    TryAgain,
     ResourceExists,
     UnknownPatient,
     UnknownResource,
@@ -98,8 +100,12 @@ async def put_order(s: AsyncSession, order: Order, *, now: datetime, news: News 
 async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -> list[Stored | Refusal]:
     """Store drafts; return, for each, what is stored now or why it is not. Nothing is told: see ``tell``.
 
-    A refused one leaves nothing behind and the others stand: who wants all or nothing must not commit. All of one
-    scope see each other's patients, the earlier ones' first.
+    A refused one leaves nothing behind and the others stand, but for those of its ``unit`` (``Abandoned``). All of one
+    scope see each other's patients.
+
+    Raises:
+        TryAgain: a type and id were taken in this instant, and orders of several units travel together: let each
+            unit try by itself.
     """
     running = _Putting(s, await keys_of(s), milliseconds(now))
     waiting = list(range(len(orders)))
@@ -139,8 +145,11 @@ class _Putting:
         steps = [_Step(order) for order in orders]
         await self._look([step for step in steps if step.order.draft.chosen])
         await self._decide(steps)
+        _abandon_units(steps)
         # Made in this instant by somebody else, or outside the scope: the second look tells.
         taken = await self._write(steps)
+        if any(step.order.unit for step in taken) and len({step.order.unit for step in steps}) > 1:
+            raise TryAgain("somebody else is changing the same records; try again")
         await self._look(taken)
         for step in taken:
             step.change = None
@@ -217,7 +226,7 @@ class _Putting:
             patient=made.patient,
             author=order.author,
             body=made.stamped(version, self._now),
-            rows=made.rows(self._keys) if order.rows is None else order.rows,
+            rows=made.rows(self._keys),
         )
 
     async def _check_right(self, order: Order, about: Head | None, tenant: str) -> None:
@@ -248,6 +257,14 @@ class _Putting:
                 created = step.head is None or step.head.deleted
                 step.answer = _stored(step.change, self._now, created=created)
         return taken
+
+
+def _abandon_units(steps: Sequence[_Step]) -> None:
+    """Leave unwritten whatever belongs together with something that is refused."""
+    broken = {step.order.unit for step in steps if isinstance(step.answer, Refusal)} - {0}
+    for step in steps:
+        if step.order.unit in broken and not isinstance(step.answer, Refusal):
+            step.change, step.answer = None, Abandoned("another part of the transaction is refused")
 
 
 def _by_scope(steps: Sequence[_Step]) -> Mapping[RecordScope, list[_Step]]:

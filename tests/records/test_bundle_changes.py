@@ -203,11 +203,11 @@ async def test_a_read_in_a_bundle_can_ask_whether_anything_changed(
 
 
 @pytest.mark.parametrize("wait", [20, 0.02])
-async def test_more_transactions_than_connections_queue_or_are_told_to_come_back(
+async def test_more_bundles_than_turns_queue_or_are_told_to_come_back(
     settings: HubSettings, hub: Hub, wait: float
 ) -> None:
     few = settings.model_copy(update={"database_pool": 2, "database_wait": timedelta(seconds=wait)})
-    body = bundle("transaction", *(entry("POST", "Patient", patient()) for _ in range(20)))
+    body = bundle("batch", *(entry("POST", "Patient", patient()) for _ in range(20)))
     async with (
         client_of(hub) as client,
         open_hub(few) as small,

@@ -1,0 +1,74 @@
+"""Transactions of whole resources only: nothing need be looked up before they are stored, so many share a commit.
+
+This is what stations, imports and other hospitals send: patients, visits, measurements, each with its id or with
+``urn:uuid`` references among them. A bundle that names anything by a search goes its own way (``bundles``).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+
+from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.gate import breathe
+from clinic_net.kernel.ids import new_id
+from clinic_net.records.bundle_rules import Asking, at, demand_distinct, demand_right, order_of, written
+from clinic_net.records.drafts import Order
+from clinic_net.records.entries import Entry, read_bundle, references, with_references
+from clinic_net.records.render import response_bundle
+from clinic_net.records.shapes import Stored
+
+_units = count(1)
+
+
+@dataclass(frozen=True)
+class PlainBundle:
+    """A transaction ready to be stored: its entries in their order, and an order for each."""
+
+    entries: Sequence[Entry]
+    orders: Sequence[Order]
+    asking: Asking
+
+    def answer(self, stored: Sequence[Stored]) -> bytes:
+        """Return the response bundle."""
+        return response_bundle("transaction", [written(one, self.asking) for one in stored])
+
+
+async def read_plain(text: bytes, asking: Asking) -> PlainBundle | None:
+    """Return a transaction, read and checked; None where it does more than store whole resources: see ``bundles``.
+
+    Raises:
+        MalformedJson, MalformedRequest: it cannot be understood.
+        Refusal: any that an entry meets; ``places`` begin with ``Bundle.entry[n]``.
+    """
+    kind, entries = read_bundle(text, base=asking.base)
+    whole = all(entry.method in ("POST", "PUT") and entry.criteria is None for entry in entries)
+    if kind != "transaction" or not entries or not whole:
+        return None
+    demand_distinct(entries)
+    identified = []
+    for entry in entries:
+        with at(entry):
+            demand_right(entry, asking)
+        named = entry if entry.method == "PUT" else replace(entry, fid=str(new_id(asking.now)))
+        identified.append(named)
+    targets = {
+        entry.full_url: f"{entry.rtype}/{entry.fid}" for entry in identified if entry.full_url is not None
+    }
+    unit = next(_units)
+    orders = []
+    for done, entry in enumerate(identified):
+        await breathe(done)
+        with at(entry):
+            if _searches(entry, targets):
+                return None
+            orders.append(order_of(with_references(entry, targets), asking, unit=unit))
+    return PlainBundle(identified, orders, asking)
+
+
+def _searches(entry: Entry, targets: Mapping[str, str]) -> bool:
+    """Whether a reference of the entry names its target by a search."""
+    for reference in references(entry) - targets.keys():
+        rtype, mark, _ = reference.partition("?")
+        if mark and rtype in resource_types():
+            return True
+    return False
