@@ -255,7 +255,7 @@ class _Run:
                     rtype, mark, query = reference.partition("?")
                     if mark and rtype in resource_types():
                         targets[reference] = await self._target(rtype, query)
-            linked.append(with_references(entry, targets))
+            linked.append(with_references(entry, targets)[0])
         return linked
 
     async def _target(self, rtype: str, query: str) -> str:

@@ -17,8 +17,8 @@ from clinic_net.records.preconditions import none_match
 MAX_ENTRIES = 1000
 MAX_BYTES = 5 * 1024 * 1024
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_REFERENCE = re.compile(r'("reference"[ \t\r\n]*:[ \t\r\n]*)("(?:[^"\\]|\\.)*")')
+_SPACE = re.compile(r"[ \t\r\n]*+")
+_REFERENCE = re.compile(rb'("reference"[ \t\r\n]*+:[ \t\r\n]*+)"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _URL = re.compile(
     r"(?P<type>[A-Z][A-Za-z]{1,39})"
     r"(?:/(?P<id>[A-Za-z0-9\-.]{1,64}))?"
@@ -197,22 +197,31 @@ def _resource_text(text: str, at: int) -> str | None:
     return next((text[start:end] for name, start, end in _members(text, at) if name == "resource"), None)
 
 
+def _said(literal: bytes) -> str:
+    """Return what a string literal says, without its quotation marks."""
+    return str(json.loads(b'"' + literal + b'"')) if b"\\" in literal else literal.decode()
+
+
 def references(entry: Entry) -> set[str]:
     """Return every text that stands under ``reference`` in the entry's resource."""
-    text = "" if entry.text is None else entry.text.decode()
-    return {str(json.loads(match[2])) for match in _REFERENCE.finditer(text)}
+    return {_said(match[2]) for match in _REFERENCE.finditer(entry.text or b"")}
 
 
-def with_references(entry: Entry, replacements: Mapping[str, str]) -> Entry:
-    """Return the entry with these references replaced in its text; every other byte stays.
+def with_references(entry: Entry, replacements: Mapping[str, str]) -> tuple[Entry, set[str]]:
+    """Return the entry with these references replaced in its text, and the references that were not.
 
-    Within a string a quotation mark is escaped, so the pattern cannot begin inside one.
+    Every other byte stays. Within a string a quotation mark is escaped, so the pattern cannot begin inside one.
     """
-    if entry.text is None or not replacements:
-        return entry
+    left: set[str] = set()
 
-    def replaced(match: re.Match[str]) -> str:
-        target = replacements.get(json.loads(match[2]))
-        return match[0] if target is None else match[1] + json.dumps(target)
+    def replaced(match: re.Match[bytes]) -> bytes:
+        reference = _said(match[2])
+        target = replacements.get(reference)
+        if target is None:
+            left.add(reference)
+            return match[0]
+        return match[1] + json.dumps(target).encode()
 
-    return replace(entry, text=_REFERENCE.sub(replaced, entry.text.decode()).encode())
+    if entry.text is None:
+        return entry, left
+    return replace(entry, text=_REFERENCE.sub(replaced, entry.text)), left

@@ -4,7 +4,7 @@ This is what stations, imports and other hospitals send: patients, visits, measu
 ``urn:uuid`` references among them. A bundle that names anything by a search goes its own way (``bundles``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -13,7 +13,7 @@ from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.ids import new_id
 from clinic_net.records.bundle_rules import Asking, at, demand_distinct, demand_right, order_of, written
 from clinic_net.records.drafts import Order
-from clinic_net.records.entries import Entry, read_bundle, references, with_references
+from clinic_net.records.entries import Entry, read_bundle, with_references
 from clinic_net.records.render import response_bundle
 from clinic_net.records.shapes import Stored
 
@@ -59,16 +59,14 @@ async def read_plain(text: bytes, asking: Asking) -> PlainBundle | None:
     for done, entry in enumerate(identified):
         await breathe(done)
         with at(entry):
-            if _searches(entry, targets):
+            linked, left = with_references(entry, targets)
+            if any(map(_is_search, left)):
                 return None
-            orders.append(order_of(with_references(entry, targets), asking, unit=unit))
+            orders.append(order_of(linked, asking, unit=unit))
     return PlainBundle(identified, orders, asking)
 
 
-def _searches(entry: Entry, targets: Mapping[str, str]) -> bool:
-    """Whether a reference of the entry names its target by a search."""
-    for reference in references(entry) - targets.keys():
-        rtype, mark, _ = reference.partition("?")
-        if mark and rtype in resource_types():
-            return True
-    return False
+def _is_search(reference: str) -> bool:
+    """Whether a reference names its target by a search (``Patient?identifier=…``)."""
+    rtype, mark, _ = reference.partition("?")
+    return bool(mark) and rtype in resource_types()
