@@ -7,14 +7,14 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
-from clinic_net import serving
+from clinic_net import processes, serving
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
@@ -116,19 +116,39 @@ def _end_in_order() -> None:
 def serve(arguments: argparse.Namespace) -> int:
     """Run the hub until it is told to stop."""
     _end_in_order()
+    if arguments.lifeline is not None:
+        processes.end_with_parent(arguments.lifeline)
     address = f"http://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
     unnamed = {} if configured else {"public_url": address, "follow_host": True}
     with _settings(arguments, **unnamed) as settings:
+        if arguments.processes > 1:
+            return _serve_many(arguments, settings, address)
         app = create_app(settings, with_worker=not arguments.no_worker)
-        print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
+        if arguments.lifeline is None:
+            print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
+        shared = arguments.lifeline is not None
         serving.serve(
             app,
+            sockets=[processes.shared_socket(arguments.host, arguments.port)] if shared else None,
             host=arguments.host,
             port=arguments.port,
             trusted_proxies=arguments.trusted_proxy or ["127.0.0.1"],
         )
     return OK
+
+
+def _serve_many(arguments: argparse.Namespace, settings: HubSettings, address: str) -> int:
+    """Run several processes on one port; the first of them also works in the background."""
+    with closing(processes.shared_socket(arguments.host, arguments.port)):
+        print(json.dumps({"serving": address, "data": str(settings.data or "")}), flush=True)
+        command = ["serve", "--host", arguments.host, "--port", str(arguments.port)]
+        for proxy in arguments.trusted_proxy:
+            command += ["--trusted-proxy", proxy]
+        quiet = [*command, "--no-worker"]
+        first = quiet if arguments.no_worker else command
+        environment = processes.environment_of(settings)
+        return processes.run(quiet, first=first, count=arguments.processes, environment=environment)
 
 
 def run_worker(arguments: argparse.Namespace) -> int:
@@ -308,6 +328,10 @@ def parser() -> argparse.ArgumentParser:
         help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
     )
     made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
+    made.add_argument(
+        "--processes", type=int, default=1, metavar="N", help="how many share the port; one uses one processor"
+    )
+    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)
     made = add(commands, "triage", run_triage)
@@ -343,7 +367,7 @@ def main(argv: list[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
-    except _Unready as unready:
+    except (_Unready, processes.AddressTaken) as unready:
         print(str(unready), file=sys.stderr)
     except Refusal as refusal:
         print(json.dumps({"error": refusal.code, "message": refusal.message}), file=sys.stderr)

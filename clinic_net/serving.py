@@ -52,10 +52,10 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, **options: Any) -> None:
-    """Serve until SIGINT or SIGTERM. ``options`` are ``uvicorn.Config``'s."""
+def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None, **options: Any) -> None:
+    """Serve until SIGINT or SIGTERM, at ``sockets`` or at an address of its own. ``options`` are ``uvicorn.Config``'s."""
     server = Server(app, **options)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal once more when it has stopped
-        server.run()
+        server.run(sockets)
     if not server.started:
         raise SystemExit(_NOT_STARTED)
