@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None, **options: Any) -> None:
-    """Serve until SIGINT or SIGTERM, at ``sockets`` or at an address of its own. ``options`` are ``uvicorn.Config``'s."""
+    """Serve until SIGINT or SIGTERM, at ``sockets`` or an address of its own. ``options`` are ``uvicorn.Config``'s."""
     server = Server(app, **options)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal once more when it has stopped
         server.run(sockets)

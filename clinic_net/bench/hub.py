@@ -21,7 +21,9 @@ from clinic_net.kernel.embedded import EmbeddedServices
 
 SCOPE = "system/*.cruds"
 _START_WITHIN = 60
-_STOP_WITHIN = 20
+_STOP_WITHIN = 30
+_SETTLE_WITHIN = 600
+"""Seconds."""
 
 
 class NoHub(Exception):
@@ -57,7 +59,17 @@ class MeasuredHub:
         """Return the processor seconds of the hub and of its database so far; zeros where they are not ours."""
         if self.hub_process is None or self.database_process is None:
             return 0.0, 0.0
-        return machine.spent([self.hub_process]), machine.spent(machine.tree(self.database_process))
+        return machine.spent(machine.tree(self.hub_process)), machine.spent(
+            machine.tree(self.database_process)
+        )
+
+    async def settled(self) -> None:
+        """Wait until hub and database have done what they do behind the writes: less than a tenth of a processor."""
+        for _ in range(_SETTLE_WITHIN):
+            before = sum(self.spent())
+            await asyncio.sleep(1)
+            if sum(self.spent()) - before < 0.1:
+                return
 
     def written(self) -> tuple[int, int]:
         """Return the bytes of the database's journal (WAL) and of its files so far; zeros where it is not ours."""
@@ -72,7 +84,9 @@ class MeasuredHub:
 
 
 @asynccontextmanager
-async def running(url: str | None, client: tuple[str, str] | None) -> AsyncIterator[MeasuredHub]:
+async def running(
+    url: str | None, client: tuple[str, str] | None, *, processes: int = 2
+) -> AsyncIterator[MeasuredHub]:
     """Give the hub at ``url``, as this client, or start one in a folder that is deleted afterwards.
 
     Raises:
@@ -81,21 +95,23 @@ async def running(url: str | None, client: tuple[str, str] | None) -> AsyncItera
     if url is not None and client is not None:
         yield MeasuredHub(url.rstrip("/"), *client)
         return
-    with tempfile.TemporaryDirectory(prefix="clinic-net-bench-", ignore_cleanup_errors=True) as folder:
-        with _started(Path(folder) / "data") as hub:
-            await _answers(hub)
-            yield hub
+    with (
+        tempfile.TemporaryDirectory(prefix="clinic-net-bench-", ignore_cleanup_errors=True) as folder,
+        _started(Path(folder) / "data", processes=processes) as hub,
+    ):
+        await _answers(hub)
+        yield hub
 
 
 @contextmanager
-def _started(data: Path) -> Iterator[MeasuredHub]:
+def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
     with EmbeddedServices(data) as services:
         command = [sys.executable, "-m", "clinic_net.cli"]
         port = _free_port()
         log = data / "bench.log"
         with log.open("wb") as written:
             serving = subprocess.Popen(  # noqa: S603 -- our own program
-                [*command, "serve", "--port", str(port), "--data", str(data)],
+                [*command, "serve", "--port", str(port), "--data", str(data), "--processes", str(processes)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=written,

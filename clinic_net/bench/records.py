@@ -1,5 +1,6 @@
 """``clinic-net bench records``: what the FHIR side does in a second, by kind of work, and how growth changes it."""
 
+import asyncio
 import itertools
 import json
 import random
@@ -15,7 +16,6 @@ from clinic_net.bench.sample import (
     FAMILY,
     FREQUENT,
     LOINC,
-    Person,
     Resource,
     Sample,
     text,
@@ -26,7 +26,8 @@ COUNTS = (8, 32)
 """How many clients ask at once."""
 _LOADERS = 8
 _BUNDLE = 300
-_FEW_AND_MANY = (20, 300)
+_MADE_BEFORE = {"transaction of 20": 400, "transaction of 300": 60}
+"""How many different requests of a kind are sent, in turn."""
 
 Say = Callable[[str], None]
 
@@ -74,7 +75,6 @@ class Records:
 
     def _people(self, resources: int) -> Iterator[Request]:
         planned = self.stock.resources
-        self._sent: list[Person] = []
         while planned < resources:
             entries: list[tuple[str, Resource]] = []
             while len(entries) < _BUNDLE - 29:
@@ -114,32 +114,44 @@ class Records:
         }
 
     async def measure(self, name: str, clients: int, *, seconds: float) -> dict[str, Any]:
-        """Press one kind of work and return its figures."""
+        """Press one kind of work and return its figures. What is sent was made before the clock starts."""
         ask, good = self.works()[name]
-        headers = await self._hub.headers()
-        asking = [Client(self._hub.url, headers) for _ in range(clients)]
-        await press(
-            asking, _endless(ask), seconds=min(1.0, seconds / 4), good=good
-        )  # connections, caches, plans
+        requests = [ask() for _ in range(_MADE_BEFORE.get(name, 3000))]
+        asking = await self._clients(clients)
+        endless = itertools.cycle(requests)
+        await press(asking, endless, seconds=min(2.0, seconds / 3), good=good)  # connections, caches, plans
         spent, written = self._hub.spent(), self._hub.written()
-        load = await press(asking, _endless(ask), seconds=seconds, good=good)
+        load = await press(asking, endless, seconds=seconds, good=good)
         now_spent, now_written = self._hub.spent(), self._hub.written()
         for client in asking:
             client.close()
-        requests = len(load.latencies)
-        figures: dict[str, Any] = {
-            "clients": clients,
-            "per_second": round(requests / load.seconds, 1),
-            "p50_ms": round(load.quantile(0.5) * 1000, 2),
-            "p99_ms": round(load.quantile(0.99) * 1000, 2),
-        }
-        if load.resources != requests:
-            figures["resources_per_second"] = round(load.resources / load.seconds, 1)
+        count = len(load.latencies)
+        figures: dict[str, Any] = {"clients": clients, **_rates(load)}
         if self._hub.database is not None:
-            figures["hub_cpu_us"] = round((now_spent[0] - spent[0]) / requests * 1e6)
-            figures["database_cpu_us"] = round((now_spent[1] - spent[1]) / requests * 1e6)
-            figures["wal_bytes"] = round((now_written[0] - written[0]) / requests)
+            figures["hub_cpu_us"] = round((now_spent[0] - spent[0]) / count * 1e6)
+            figures["database_cpu_us"] = round((now_spent[1] - spent[1]) / count * 1e6)
+            figures["wal_bytes"] = round((now_written[0] - written[0]) / count)
         return figures
+
+    async def measure_beside_bundles(self, *, seconds: float) -> dict[str, Any]:
+        """Press single reads while bundles of 300 pour in; return the reads' figures."""
+        works = self.works()
+        reading, pouring = works["read"], works["transaction of 300"]
+        reads = itertools.cycle([reading[0]() for _ in range(3000)])
+        bundles = itertools.cycle([pouring[0]() for _ in range(40)])
+        readers, pourers = await self._clients(8), await self._clients(8)
+        load, poured = await asyncio.gather(
+            press(readers, reads, seconds=seconds, good=reading[1]),
+            press(pourers, bundles, seconds=seconds, good=pouring[1]),
+        )
+        for client in (*readers, *pourers):
+            client.close()
+        resources = round(poured.resources / poured.seconds, 1)
+        return {"clients": 8, **_rates(load), "beside_resources_per_second": resources}
+
+    async def _clients(self, count: int) -> list[Client]:
+        headers = await self._hub.headers()
+        return [Client(self._hub.url, headers) for _ in range(count)]
 
     def _someone(self) -> tuple[str, str]:
         return self._random.choice(self.stock.patients)
@@ -165,9 +177,9 @@ class Records:
     def _by_date(self) -> Request:
         patient, _ = self._someone()
         month = self._random.randrange(1, 11)
+        since, until = f"ge2026-{month:02d}-01", f"lt2026-{month + 1:02d}-15"
         return Request(
-            "GET",
-            f"/fhir/Observation?patient=Patient/{patient}&date=ge2026-{month:02d}-01&date=lt2026-{month + 1:02d}-15&_count=20",
+            "GET", f"/fhir/Observation?patient=Patient/{patient}&date={since}&date={until}&_count=20"
         )
 
     def _by_name(self) -> Request:
@@ -196,6 +208,12 @@ def _found(answer: Answer) -> bool:
     return answer.status == 200
 
 
-def _endless(ask: Callable[[], Request]) -> Iterator[Request]:
-    while True:
-        yield ask()
+def _rates(load: Load) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "per_second": round(len(load.latencies) / load.seconds, 1),
+        "p50_ms": round(load.quantile(0.5) * 1000, 2),
+        "p99_ms": round(load.quantile(0.99) * 1000, 2),
+    }
+    if load.resources != len(load.latencies):
+        figures["resources_per_second"] = round(load.resources / load.seconds, 1)
+    return figures

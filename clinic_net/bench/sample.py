@@ -121,7 +121,7 @@ class Sample:
 
     def _moment(self) -> str:
         at = FIRST_DAY + timedelta(seconds=self._random.randrange(320 * 86_400))
-        return at.astimezone().astimezone(UTC).isoformat()
+        return at.isoformat()
 
     def patient(self, number: str) -> Resource:
         """Return a Patient with this citizen number."""

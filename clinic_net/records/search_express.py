@@ -113,7 +113,7 @@ def _date(rtype: str, clause: Clause) -> tuple[str, Any] | None:
 
 
 @cache
-def _statement(form: Form) -> str:
+def statement(form: Form) -> str:
     """Return the SQL of a form. Its parameters are arrays, an item for each search."""
     given = ["cast(%(driver)s as bigint[])", "cast(%(before)s as bigint[])", "cast(%(most)s as int[])"]
     names = ["driver", "before", "most"]
@@ -163,7 +163,8 @@ def _literal(numbers: Sequence[int]) -> str:
     return "{" + ",".join(map(str, numbers)) + "}"
 
 
-def _parameters(asked: Sequence[Straight]) -> dict[str, Any]:
+def parameters(asked: Sequence[Straight]) -> dict[str, Any]:
+    """Return what the statement of searches of one form asks for."""
     found: dict[str, Any] = {
         "driver": _literal([one.driver for one in asked]),
         "before": _literal([one.before for one in asked]),
@@ -190,7 +191,7 @@ async def pages(s: AsyncSession, asked: Sequence[Straight], *, scope: RecordScop
         forms.setdefault(one.form, []).append(position)
     connection = await s.connection()
     for form, positions in forms.items():
-        parameters = _parameters([asked[position] for position in positions])
-        for row in (await connection.exec_driver_sql(_statement(form), parameters)).all():
+        values = parameters([asked[position] for position in positions])
+        for row in (await connection.exec_driver_sql(statement(form), values)).all():
             answers[positions[row[0] - 1]].append(Head._make(row[1:]))
     return answers

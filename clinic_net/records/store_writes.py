@@ -90,7 +90,7 @@ def _gone(kind: str) -> str:
     """  # noqa: S608 -- only constants of this module are put together
 
 
-_CREATE = text(
+CREATE = text(
     f"""
     with given as materialized (
         select nextval('records_resource_rid_seq') as rid, g.* from {_GIVEN}),
@@ -139,7 +139,8 @@ def _literal(numbers: Iterable[float | None]) -> str:
     return "{" + ",".join(["null" if number is None else str(number) for number in numbers]) + "}"
 
 
-def _parameters(changes: Sequence[Change], now: datetime) -> dict[str, Any]:
+def parameters(changes: Sequence[Change], now: datetime) -> dict[str, Any]:
+    """Return what the statements ask for: every column of all changes."""
     sizes = [-1 if change.body is None else len(change.body) for change in changes]
     return {
         "now": now,
@@ -188,11 +189,11 @@ async def create(
 ) -> frozenset[int]:
     """Insert resources; return the positions of those whose type and id were free, for this scope and any other."""
     assert scope.writable
-    found = await (await s.connection()).execute(_CREATE, _parameters(changes, now))
+    found = await (await s.connection()).execute(CREATE, parameters(changes, now))
     return frozenset(found.scalars())
 
 
 async def replace(s: AsyncSession, changes: Sequence[Change], *, scope: RecordScope, now: datetime) -> None:
     """Write the next versions of resources that ``lock`` returned; only index rows that differ are touched."""
     assert scope.writable
-    await (await s.connection()).execute(_REPLACE, _parameters(changes, now))
+    await (await s.connection()).execute(_REPLACE, parameters(changes, now))
