@@ -337,25 +337,7 @@ def parser() -> argparse.ArgumentParser:
         made.__doc__ = function.__doc__
         return made
 
-    made = add(commands, "serve", serve)
-    made.add_argument("--host", default="127.0.0.1")
-    made.add_argument("--port", type=int, default=8080)
-    made.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
-    )
-    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
-    made.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="how many share the port; one uses one processor",
-    )
-    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+    _add_serve(add(commands, "serve", serve))
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)
     made = add(commands, "triage", run_triage)
@@ -383,6 +365,27 @@ def parser() -> argparse.ArgumentParser:
     made = add(stations, "revoke", task(revoke_station))
     made.add_argument("site")
     return top
+
+
+def _add_serve(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=8080)
+    made.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
+    )
+    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
+    made.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many share the port; one uses one processor",
+    )
+    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
 
 
 def _add_bench(made: argparse.ArgumentParser) -> None:

@@ -26,8 +26,8 @@ METHOD = (
     "Clients, hub and PostgreSQL on one machine, over loopback HTTP/1.1 with connections kept open. Each client asks "
     "again as soon as it is answered. Requests are made before the clock starts; each work is pressed a while before "
     "it is counted, and begins when hub and database have finished what they do behind the writes. A token per client, "
-    "checked with every request. Durable commits (fsync). The floor sends the hub's own statements, their parameters made "
-    "before, over as many connections of the database driver."
+    "checked with every request. Durable commits (fsync). The floor sends the hub's own statements, their parameters "
+    "made before, over as many connections of the database driver."
 )
 
 

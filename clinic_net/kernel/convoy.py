@@ -42,6 +42,7 @@ class Convoy(Generic[Ask, Answer]):
         self._at_once = at_once
         self._waiting = waiting
         self._queue: deque[tuple[Ask, asyncio.Future[Answer]]] = deque()
+        self._travelling = 0
         self._carriers: set[asyncio.Task[None]] = set()
 
     async def join(self, ask: Ask) -> Answer:
@@ -55,13 +56,21 @@ class Convoy(Generic[Ask, Answer]):
             raise Unavailable("the hub is busy; try again")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._queue.append((ask, answer))
-        if len(self._carriers) < self._at_once:
+        if self._travelling < self._at_once:
+            self._travelling += 1
             carrier = asyncio.create_task(self._travel(), name="convoy")
-            self._carriers.add(carrier)
+            self._carriers.add(carrier)  # the loop itself holds tasks only weakly
             carrier.add_done_callback(self._carriers.discard)
         return await answer
 
     async def _travel(self) -> None:
+        try:
+            await self._carry_on()
+        finally:
+            # Here, with nothing in between: who joins next must see that no carrier will look into the queue again.
+            self._travelling -= 1
+
+    async def _carry_on(self) -> None:
         while self._queue:
             batch: list[tuple[Ask, asyncio.Future[Answer]]] = []
             weight = 0

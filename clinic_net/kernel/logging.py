@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 SAFE_KEYS = frozenset(
@@ -57,6 +58,10 @@ class _ThroughStructlog(logging.Handler):
         )
 
 
+def _as_json(event: object, **_: Any) -> str:
+    return orjson.dumps(event, default=str).decode()
+
+
 def configure(*, json: bool) -> None:
     """Set up the process's logs, on standard error: standard output holds a command's answer and nothing else.
 
@@ -69,7 +74,9 @@ def configure(*, json: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _keep_safe_keys,
-            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False),
+            structlog.processors.JSONRenderer(serializer=_as_json)
+            if json
+            else structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),

@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from fastapi import Request, Response
 
@@ -42,14 +43,10 @@ def _kind(text: str) -> tuple[str, dict[str, str]]:
     return kind.strip().lower(), {name.strip().lower(): value.strip(' "') for name, _, value in pairs}
 
 
-def _asked(request: Request) -> Iterator[tuple[float, str]]:
+def _asked(asked: str | None, accept: str) -> Iterator[tuple[float, str]]:
     """Yield quality and format of what this hub can answer of what was asked for, in its order."""
-    asked = request.query_params.get("_format")
-    if asked is not None:
-        parts = [_SHORT.get(asked, asked.replace(" ", "+"))]
-    else:
-        parts = (request.headers.get("accept") or "*/*").split(",")
-    for part in parts:
+    named = None if asked is None else [_SHORT.get(asked, asked.replace(" ", "+"))]
+    for part in named or accept.split(","):
         kind, parameters = _kind(part)
         if parameters.get("fhirversion", "4.0") not in _VERSIONS:
             continue
@@ -65,7 +62,12 @@ def _asked(request: Request) -> Iterator[tuple[float, str]]:
 
 def wanted(request: Request) -> str | None:
     """Return the media type that the caller likes best, ``_format`` before ``Accept``; None when we have none."""
-    return max(_asked(request), key=lambda pair: pair[0], default=(0.0, None))[1]
+    return _best(request.query_params.get("_format"), request.headers.get("accept") or "*/*")
+
+
+@lru_cache(maxsize=1024)
+def _best(asked: str | None, accept: str) -> str | None:
+    return max(_asked(asked, accept), key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 async def demand_format(request: Request) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import datetime
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -279,7 +280,12 @@ OwnAddress = Annotated[str, Depends(base_of)]
 
 
 def http_date(at: datetime) -> str:
-    return format_datetime(at.astimezone(UTC).replace(microsecond=0), usegmt=True)
+    return _http_date(int(at.timestamp()))
+
+
+@lru_cache(maxsize=4096)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def not_changed(request: Request, stored: Stored) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, and_, any_, literal, select
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, and_, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -104,12 +104,24 @@ async def lock(
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
+_EACH = text(
+    f"select {', '.join(column.key for column in HEAD)} from records_resource"  # noqa: S608 -- our own columns
+    " where address = any(cast(:addresses as bigint[]))"
+)
+"""For callers who see every tenant; as text, because most reads are theirs."""
+
+
 async def find_each(
     s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
 ) -> dict[tuple[str, str], Head]:
     """Return the heads of these (type, id), deleted or not, that are within the scope."""
-    statement = select(*HEAD).where(_identified(identities), visible(scope, now))
-    rows = (await (await s.connection()).execute(statement)).all()
+    connection = await s.connection()
+    if scope.tenants is None:
+        addresses = ",".join(str(address_of(rtype, fid)) for rtype, fid in identities)
+        rows = (await connection.execute(_EACH, {"addresses": f"{{{addresses}}}"})).all()
+    else:
+        statement = select(*HEAD).where(_identified(identities), visible(scope, now))
+        rows = (await connection.execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
