@@ -47,11 +47,12 @@ from clinic_net.records.entries import (
 from clinic_net.records.errors import UnknownReference, UnknownResource
 from clinic_net.records.outcomes import refusal_of
 from clinic_net.records.preconditions import has_already
+from clinic_net.records.putting import put_many
 from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import News, Stored, instant
-from clinic_net.records.writing import condition_key, delete, match_one, put_many, put_order, tell
+from clinic_net.records.writing import condition_key, delete, match_one, put_order, tell
 
 
 def _order_of(entry: Entry) -> int:

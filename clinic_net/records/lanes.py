@@ -28,6 +28,7 @@ from clinic_net.records.drafts import Order
 from clinic_net.records.errors import Abandoned
 from clinic_net.records.keys import Keys
 from clinic_net.records.plain_bundles import PlainBundle
+from clinic_net.records.putting import put_many
 from clinic_net.records.reading import Found, current, looked
 from clinic_net.records.search import DEFAULT_COUNT
 from clinic_net.records.search_cursors import Cursors
@@ -35,7 +36,7 @@ from clinic_net.records.search_express import Straight, pages, straight
 from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.vault import keys_of, known_keys
-from clinic_net.records.writing import put_many, tell
+from clinic_net.records.writing import tell
 
 _TOGETHER = 400
 """Resources of transactions that share a commit: a larger one takes too long to let others wait for it."""

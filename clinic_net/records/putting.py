@@ -1,0 +1,270 @@
+"""The one way in for whole resources: looks, decides and stores for many drafts at once.
+
+Three statements whatever their number: a transaction's entries, or the single writes of many callers that share a
+commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net.access.policy import RecordScope
+from clinic_net.kernel.errors import Place, Refusal
+from clinic_net.kernel.gate import breathe
+from clinic_net.records import rules, store, store_writes
+from clinic_net.records.drafts import Draft, Order
+from clinic_net.records.errors import (
+    Abandoned,
+    AlreadyExists,
+    ReadOnly,
+    ResourceExists,
+    TryAgain,
+    UnknownPatient,
+    UnknownResource,
+    VersionConflict,
+)
+from clinic_net.records.keys import Keys
+from clinic_net.records.preconditions import forbids
+from clinic_net.records.shapes import Stored, milliseconds, stored_of
+from clinic_net.records.store import Head
+from clinic_net.records.store_writes import Change
+from clinic_net.records.vault import keys_of
+
+
+async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -> list[Stored | Refusal]:
+    """Store drafts; return, for each, what is stored now or why it is not. Nothing is told: see ``tell``.
+
+    A refused one leaves nothing behind and the others stand, but for those of its ``unit`` (``Abandoned``). All of one
+    scope see each other's patients.
+
+    Raises:
+        TryAgain: a type and id were taken in this instant, and orders of several units travel together: let each
+            unit try by itself.
+    """
+    running = _Putting(s, await keys_of(s), milliseconds(now))
+    waiting = list(range(len(orders)))
+    answers: dict[int, Stored | Refusal] = {}
+    while waiting:
+        # Two drafts of one resource take turns: the second is the next version of the first.
+        turn: dict[tuple[str, str], int] = {}
+        for position in waiting:
+            turn.setdefault(orders[position].identity, position)
+        now_due = sorted(turn.values())
+        told = await running.put([orders[position] for position in now_due])
+        answers.update(zip(now_due, told, strict=True))
+        waiting = [position for position in waiting if position not in answers]
+    return [answers[position] for position in range(len(orders))]
+
+
+@dataclass(eq=False)
+class _Step:
+    """An order on its way: what is there already, and what is to be written."""
+
+    order: Order
+    head: Head | None = None
+    about: Head | None = None
+    change: Change | None = None
+    answer: Stored | Refusal | None = None
+
+
+class _Putting:
+    """One ``put_many``: looks, decides, writes."""
+
+    def __init__(self, s: AsyncSession, keys: Keys, now: datetime) -> None:
+        self._s = s
+        self._keys = keys
+        self._now = now
+
+    async def put(self, orders: Sequence[Order]) -> list[Stored | Refusal]:
+        steps = [_Step(order) for order in orders]
+        await self._look([step for step in steps if step.order.draft.chosen])
+        await self._decide(steps)
+        _abandon_units(steps)
+        # Made in this instant by somebody else, or outside the scope: the second look tells.
+        taken = await self._write(steps)
+        if any(step.order.unit for step in taken) and len({step.order.unit for step in steps}) > 1:
+            raise TryAgain("somebody else is changing the same records; try again")
+        await self._look(taken)
+        for step in taken:
+            step.change = None
+            if step.head is None:
+                step.answer = UnknownResource()
+        await self._decide([step for step in taken if step.answer is None])
+        await self._write(taken)
+        return [_answered(step) for step in steps]
+
+    async def _look(self, steps: Sequence[_Step]) -> None:
+        """Find and hold what is there already, in one order for everybody."""
+        for scope, mine in _by_scope(steps).items():
+            held = await store.lock(
+                self._s, [step.order.identity for step in mine], scope=scope, now=self._now
+            )
+            for step in mine:
+                step.head = held.get(step.order.identity)
+
+    async def _decide(self, steps: Sequence[_Step]) -> None:
+        for step in steps:
+            step.answer = _refused(step.order, step.head)
+        for scope, mine in _by_scope([step for step in steps if step.answer is None]).items():
+            await self._find_patients(mine, scope)
+            for done, step in enumerate(mine):
+                await breathe(done)
+                try:
+                    await self._plan(step)
+                except Refusal as refusal:
+                    step.answer = refusal
+
+    async def _find_patients(self, steps: Sequence[_Step], scope: RecordScope) -> None:
+        """Find whom the drafts are about: among what is stored, and among the drafts of this scope."""
+        wanted = {step.order.draft.patient or "" for step in steps if _needs_patient(step)} - {""}
+        if not wanted:
+            return
+        identities = [("Patient", fid) for fid in sorted(wanted)]
+        found = await store.find_many(self._s, identities, scope=scope, now=self._now, limit=len(identities))
+        known = {head.fid: head for head in found}
+        for step in steps:
+            made = step.order.draft
+            if made.rtype == "Patient" and made.fid in wanted and step.head is None:
+                known.setdefault(made.fid, _coming(step.order, self._now))
+        for step in steps:
+            if _needs_patient(step):
+                step.about = known.get(step.order.draft.patient or "")
+
+    async def _plan(self, step: _Step) -> None:
+        """Decide what to write, or answer with what is there.
+
+        Raises:
+            UnknownPatient, ReadOnly: see ``put``.
+        """
+        order, head = step.order, step.head
+        made = order.draft
+        if head is not None and _same(made, head):
+            step.answer = stored_of(head)
+            return
+        if _needs_patient(step) and step.about is None and order.scope.tenants is not None:
+            place = Place(f"{made.rtype}.subject", "unknown-patient", "there is no such patient")
+            raise UnknownPatient("the resource is about an unknown patient", places=[place])
+        tenant = order.tenant if head is None else head.tenant
+        if head is None and order.with_patient and step.about is not None:
+            tenant = step.about.tenant
+        if head is None or made.patient != head.patient:
+            await self._check_right(order, step.about, tenant)
+        version = 1 if head is None else head.version + 1
+        step.change = Change(
+            rid=None if head is None else head.rid,
+            rtype=made.rtype,
+            fid=made.fid,
+            version=version,
+            method="C" if head is None else "U",
+            tenant=tenant,
+            patient=made.patient,
+            author=order.author,
+            body=made.stamped(version, self._now),
+            rows=made.rows(self._keys),
+        )
+
+    async def _check_right(self, order: Order, about: Head | None, tenant: str) -> None:
+        """Refuse a write for a place that is neither the caller's nor its patient's."""
+        scope = order.scope
+        if scope.tenants is None:
+            return
+        ours = tenant in scope.tenants or (about is not None and about.tenant == tenant)
+        if not ours or not await store.permitted(
+            self._s, tenant=tenant, patient=order.draft.patient, scope=scope, now=self._now
+        ):
+            raise ReadOnly("this caller may not write records of this place")
+
+    async def _write(self, steps: Sequence[_Step]) -> list[_Step]:
+        """Write what was decided; return the steps whose type and id were taken meanwhile."""
+        taken = []
+        for scope, mine in _by_scope([step for step in steps if step.change is not None]).items():
+            new = [step for step in mine if step.head is None]
+            if new:
+                changes = [step.change for step in new if step.change is not None]
+                free = await store_writes.create(self._s, changes, scope=scope, now=self._now)
+                taken += [step for position, step in enumerate(new) if position not in free]
+            changes = [step.change for step in mine if step.head is not None and step.change is not None]
+            if changes:
+                await store_writes.replace(self._s, changes, scope=scope, now=self._now)
+        for step in steps:
+            if step.change is not None and step not in taken:
+                created = step.head is None or step.head.deleted
+                step.answer = stored_by(step.change, self._now, created=created)
+        return taken
+
+
+def _abandon_units(steps: Sequence[_Step]) -> None:
+    """Leave unwritten whatever belongs together with something that is refused."""
+    broken = {step.order.unit for step in steps if isinstance(step.answer, Refusal)} - {0}
+    for step in steps:
+        if step.order.unit in broken and not isinstance(step.answer, Refusal):
+            step.change, step.answer = None, Abandoned("another part of the transaction is refused")
+
+
+def _by_scope(steps: Sequence[_Step]) -> Mapping[RecordScope, list[_Step]]:
+    found: dict[RecordScope, list[_Step]] = {}
+    for step in steps:
+        found.setdefault(step.order.scope, []).append(step)
+    return found
+
+
+def _refused(order: Order, head: Head | None) -> Refusal | None:
+    """Return why an order cannot be carried out on what is there."""
+    if not order.scope.writable:
+        return ReadOnly("this caller may not write records")
+    if head is None:
+        guessable = not rules.may_choose(order.draft.fid, everywhere=order.scope.tenants is None)
+        if order.if_match is not None or (order.with_patient and order.draft.chosen and guessable):
+            return UnknownResource()
+    elif order.create_only and not head.deleted and not _same(order.draft, head):
+        return AlreadyExists("a resource of this type and id exists")
+    elif order.if_match is not None and order.if_match != head.version:
+        return VersionConflict("the resource has changed since that version")
+    elif not head.deleted and forbids(order.if_none_match, head.version):
+        return ResourceExists("the resource is there already")
+    return None
+
+
+def _needs_patient(step: _Step) -> bool:
+    """Whether the patient of a draft must be looked up: to find its place, or to keep foreign records closed."""
+    order = step.order
+    if order.draft.patient is None or order.draft.rtype == "Patient":
+        return False
+    if step.head is None:
+        return order.with_patient or order.scope.tenants is not None
+    return order.scope.tenants is not None and order.draft.patient != step.head.patient
+
+
+def _coming(order: Order, now: datetime) -> Head:
+    """Return the head that a draft of a Patient will have."""
+    made = order.draft
+    return Head(0, made.rtype, made.fid, 1, now, False, order.tenant, made.fid, order.author, None)
+
+
+def _same(made: Draft, head: Head) -> bool:
+    """Whether the text is the current version's, apart from the stamps."""
+    return head.body is not None and made.stamped(head.version, head.updated) == head.body
+
+
+def _answered(step: _Step) -> Stored | Refusal:
+    assert step.answer is not None
+    return step.answer
+
+
+def stored_by(change: Change, now: datetime, *, created: bool = False) -> Stored:
+    """Return what a change has made of a resource."""
+    return Stored(
+        rtype=change.rtype,
+        fid=change.fid,
+        version=change.version,
+        updated=now,
+        text=change.body or b"",
+        changed=True,
+        patient=change.patient,
+        tenant=change.tenant,
+        author=change.author,
+        created=created,
+        deleted=change.method == "D",
+    )
