@@ -57,6 +57,7 @@ def _route(
     handler: Handler,
     *,
     shares: Callable[[Request], bool] = lambda request: True,
+    described: bool = True,
 ) -> Route:
     """Return the route of a handler; a client's requests that ``shares`` allows come without a transaction."""
 
@@ -74,7 +75,7 @@ def _route(
         return await answered(request, handle)
 
     endpoint.__doc__ = handler.__doc__  # told in the OpenAPI document
-    route = Route(path, endpoint, methods=methods)
+    route = Route(path, endpoint, methods=methods, include_in_schema=described)
     return route
 
 
@@ -199,6 +200,6 @@ routes = [
     ),
     _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update),
     _route("/fhir", ["POST"], bundle),
-    _route("/fhir/", ["POST"], bundle),
+    _route("/fhir/", ["POST"], bundle, described=False),
 ]
 """To be put before every other route of ``/fhir``."""

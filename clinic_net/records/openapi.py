@@ -55,6 +55,9 @@ _REFUSALS: dict[str, tuple[int, ...]] = {
     "patch": (*_BODY, 404, 409, 410, 412),
     "delete": (400, 404, 409, 412),
     "operation": (*_BODY, 404, 409, 410, 412),
+    "begun": _BODY,
+    "progress": (400, 404),
+    "forgotten": (400, 404),
 }
 
 
@@ -112,6 +115,10 @@ def _kind(method: str, address: str) -> str:
         "{vid}": "vread",
         "_search": "search",
     }
+    if address == "/$reindex":
+        return "begun"
+    if address.startswith(("/_reindex/", "/_async/")):
+        return "progress" if method == "GET" else "forgotten"
     if last.startswith("$"):
         return "operation"
     if last in known:
@@ -207,7 +214,7 @@ def _request_body(kind: str, address: str) -> Json:
             MERGE_PATCH: {"schema": {"type": "object"}},
             FHIR_JSON: {"schema": {"$ref": "#/components/schemas/Parameters"}},
         }
-    return {"required": True, "content": content}
+    return {"required": kind != "begun", "content": content}
 
 
 _MARKS = ("ETag", "Last-Modified")
@@ -225,6 +232,9 @@ _SUCCESSES: dict[str, tuple[tuple[int, str, tuple[str, ...]], ...]] = {
     "transaction": ((200, "Bundle", ()),),
     "capabilities": ((200, "Resource", ()),),
     "operation": ((200, "Resource", ()),),
+    "begun": ((202, "", ()),),
+    "progress": ((200, "Resource", ()), (202, "Resource", ())),
+    "forgotten": ((202, "", ()),),
 }
 """Status, schema and headers."""
 

@@ -50,10 +50,10 @@ async def meta_of_version(rtype: str, fid: str, vid: str, exchange: Exchanging) 
     return _returned(found)
 
 
-@router.api_route("/$meta", methods=_ALL_WAYS)
-@router.api_route("/{rtype:type_name}/$meta", methods=_ALL_WAYS)
-@router.post("/{rtype:type_name}/{fid}/_history/{vid}/$meta-add")
-@router.post("/{rtype:type_name}/{fid}/_history/{vid}/$meta-delete")
+@router.api_route("/$meta", methods=_ALL_WAYS, include_in_schema=False)
+@router.api_route("/{rtype:type_name}/$meta", methods=_ALL_WAYS, include_in_schema=False)
+@router.post("/{rtype:type_name}/{fid}/_history/{vid}/$meta-add", include_in_schema=False)
+@router.post("/{rtype:type_name}/{fid}/_history/{vid}/$meta-delete", include_in_schema=False)
 async def no_meta(exchange: Exchanging) -> Response:
     """Refuse to sum up the labels of a type or of all, as the standard allows, and to change a version."""
     raise UnsupportedInteraction("name a resource; its versions never change")

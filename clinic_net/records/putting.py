@@ -43,7 +43,7 @@ async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -
         TryAgain: a type and id were taken in this instant, and orders of several units travel together: let each
             unit try by itself.
     """
-    running = _Putting(s, await keys_of(s), milliseconds(now))
+    running = _Putting(s, await keys_of(s), now)
     waiting = list(range(len(orders)))
     answers: dict[int, Stored | Refusal] = {}
     while waiting:
@@ -76,6 +76,8 @@ class _Putting:
         self._s = s
         self._keys = keys
         self._now = now
+        self._at = milliseconds(now)
+        """When the new versions were made. Who may see what is asked at the exact moment: a right may be as young."""
 
     async def put(self, orders: Sequence[Order]) -> list[Stored | Refusal]:
         steps = [_Step(order) for order in orders]
@@ -127,7 +129,7 @@ class _Putting:
         for step in steps:
             made = step.order.draft
             if made.rtype == "Patient" and made.fid in wanted and step.head is None:
-                known.setdefault(made.fid, _coming(step.order, self._now))
+                known.setdefault(made.fid, _coming(step.order, self._at))
         for step in steps:
             if _needs_patient(step):
                 step.about = known.get(step.order.draft.patient or "")
@@ -161,7 +163,7 @@ class _Putting:
             tenant=tenant,
             patient=made.patient,
             author=order.author,
-            body=made.stamped(version, self._now),
+            body=made.stamped(version, self._at),
             rows=made.rows(self._keys),
         )
 
@@ -183,15 +185,15 @@ class _Putting:
             new = [step for step in mine if step.head is None]
             if new:
                 changes = [step.change for step in new if step.change is not None]
-                free = await store_writes.create(self._s, changes, scope=scope, now=self._now)
+                free = await store_writes.create(self._s, changes, scope=scope, now=self._at)
                 taken += [step for position, step in enumerate(new) if position not in free]
             changes = [step.change for step in mine if step.head is not None and step.change is not None]
             if changes:
-                await store_writes.replace(self._s, changes, scope=scope, now=self._now)
+                await store_writes.replace(self._s, changes, scope=scope, now=self._at)
         for step in steps:
             if step.change is not None and step not in taken:
                 created = step.head is None or step.head.deleted
-                step.answer = stored_by(step.change, self._now, created=created)
+                step.answer = stored_by(step.change, self._at, created=created)
         return taken
 
 

@@ -283,7 +283,7 @@ async def test_what_a_patient_says_is_in_the_record_and_nowhere_else(
     assert found_in(metrics.text) == []
 
     log = scene.log.read_text()
-    assert '"event": "request"' in log, "the hub logs"
+    assert '"event":"request"' in log, "the hub logs"
     assert [line for line in log.splitlines() if found_in(line)] == []
     assert "Traceback" not in log
 

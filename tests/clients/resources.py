@@ -27,6 +27,7 @@ _PRIMITIVES: dict[str, Any] = {
     "xhtml": '<div xmlns="http://www.w3.org/1999/xhtml">a</div>',
 }
 _COMPLEX: dict[str, Any] = {
+    "Attachment": {"url": "urn:example:a"},
     "CodeableConcept": {"text": "a"},
     "Coding": {"code": "a"},
     "ContactPoint": {"system": "phone", "value": "1"},
@@ -39,6 +40,7 @@ _COMPLEX: dict[str, Any] = {
 }
 _ALSO: dict[str, dict[str, Any]] = {
     "ActivityDefinition": {"name": "A"},
+    "Bundle": {"type": "collection"},
     "Consent": {"policyRule": {"text": "a"}},
 }
 """What an invariant asks for beside the elements that are always there."""

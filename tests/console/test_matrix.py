@@ -83,6 +83,7 @@ READERS = (*CLINICIANS, "client")
 WRITERS = ("doctor", "nurse", "client")
 PEOPLE = (*CLINICIANS, "operator", "auditor")
 NOT_VALID = {"resourceType": "Patient", "id": NOBODY, "gender": "yes"}
+NOTHING_MORE = {"resourceType": "Parameters", "parameter": []}
 TAGGED = {
     "resourceType": "Parameters",
     "parameter": [{"name": "meta", "valueMeta": {"tag": [{"system": "urn:x", "code": "y"}]}}],
@@ -120,7 +121,7 @@ MATRIX: dict[str, Row] = {
     "HEAD /fhir/{rtype}": _fhir(200, *READERS),
     "POST /fhir/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
     "POST /fhir/{rtype}": _fhir(422, *WRITERS, json=NOT_VALID),
-    "POST /fhir/{rtype}/$validate": _fhir(200, *WRITERS, json=NOT_VALID),
+    "POST /fhir/{rtype}/$validate": _fhir(200, *READERS, json=NOT_VALID),
     "GET /fhir/{rtype}/{fid}": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}": _fhir(404, *READERS),
     "PUT /fhir/{rtype}/{fid}": _fhir(422, *WRITERS, json=NOT_VALID),
@@ -138,14 +139,44 @@ MATRIX: dict[str, Row] = {
     "GET /fhir/{rtype}/{fid}/_history": _fhir(404, *READERS),
     "GET /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}/_history/{vid}": _fhir(404, *READERS),
-    "GET /fhir": _fhir(400, *PEOPLE, "client"),
-    "HEAD /fhir": _fhir(400, *PEOPLE, "client"),
-    "GET /fhir/": _fhir(400, *PEOPLE, "client"),
-    "HEAD /fhir/": _fhir(400, *PEOPLE, "client"),
-    "POST /fhir/_search": Row(_only(400, *PEOPLE, "client"), FHIR_FORM, form={}),
-    "GET /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
-    "HEAD /fhir/Patient/{fid}/{rtype}": _fhir(200, *READERS),
-    "POST /fhir/Patient/{fid}/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
+    "GET /fhir": _fhir(200, *READERS),
+    "HEAD /fhir": _fhir(200, *READERS),
+    "GET /fhir/": _fhir(200, *READERS),
+    "HEAD /fhir/": _fhir(200, *READERS),
+    "POST /fhir/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
+    "GET /fhir/{owner}/{fid}/{rtype}": _fhir(200, *READERS),
+    "HEAD /fhir/{owner}/{fid}/{rtype}": _fhir(200, *READERS),
+    "POST /fhir/{owner}/{fid}/{rtype}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
+    "GET /fhir/{owner}/{fid}/*": _fhir(200, *READERS),
+    "HEAD /fhir/{owner}/{fid}/*": _fhir(200, *READERS),
+    "POST /fhir/{owner}/{fid}/_search": Row(_only(200, *READERS), FHIR_FORM, form={}),
+    "POST /fhir/$reindex": _fhir(403, json=NOTHING_MORE),
+    "GET /fhir/_reindex/{run}": _fhir(404, *PEOPLE, "client"),
+    "HEAD /fhir/_reindex/{run}": _fhir(404, *PEOPLE, "client"),
+    "GET /fhir/_async/{name}": _fhir(404, *PEOPLE, "client"),
+    "HEAD /fhir/_async/{name}": _fhir(404, *PEOPLE, "client"),
+    "DELETE /fhir/_async/{name}": _fhir(404, *PEOPLE, "client"),
+    "POST /fhir/Patient/{fid}/$everything": _fhir(404, *READERS, json=NOTHING_MORE),
+    "POST /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS, json=NOTHING_MORE),
+    "POST /fhir/Observation/$lastn": _fhir(400, *CLINICIANS, json=NOTHING_MORE),
+    "GET /fhir/{rtype}/{fid}/$validate": _fhir(404, *READERS),
+    "HEAD /fhir/{rtype}/{fid}/$validate": _fhir(404, *READERS),
+    "POST /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS, json=NOTHING_MORE),
+    "GET /fhir/{rtype}/{fid}/_history/{vid}/$meta": _fhir(404, *READERS),
+    "HEAD /fhir/{rtype}/{fid}/_history/{vid}/$meta": _fhir(404, *READERS),
+    "POST /fhir/{rtype}/{fid}/_history/{vid}/$meta": _fhir(404, *READERS, json=NOTHING_MORE),
+    **{
+        f"{method} /fhir/{path}": _fhir(
+            405, *PEOPLE, "client", json=NOTHING_MORE if method == "POST" else None
+        )
+        for path in ("$meta", "{rtype}/$meta", "Patient/$everything", "Encounter/$everything")
+        for method in ("GET", "HEAD", "POST")
+    },
+    **{
+        f"POST /fhir/{{rtype}}/{{fid}}/_history/{{vid}}/{change}": _fhir(405, *PEOPLE, "client", json=TAGGED)
+        for change in ("$meta-add", "$meta-delete")
+    },
+    **{f"{method} /fhir": Row(_all(405), FHIR) for method in ("DELETE", "PATCH", "PUT")},
     "HEAD /fhir/Patient/{fid}/$everything": _fhir(404, *READERS),
     "GET /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
     "HEAD /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
@@ -156,7 +187,7 @@ MATRIX: dict[str, Row] = {
     "HEAD /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS),
     "POST /fhir/{rtype}/{fid}/$meta-add": _fhir(404, *WRITERS, json=TAGGED),
     "POST /fhir/{rtype}/{fid}/$meta-delete": _fhir(404, *WRITERS, json=TAGGED),
-    "POST /fhir/{rtype}/{fid}/$validate": _fhir(404, *WRITERS, json=NOT_VALID),
+    "POST /fhir/{rtype}/{fid}/$validate": _fhir(404, *READERS, json=NOT_VALID),
     **{
         f"{method} /fhir/{{path}}": Row(_all(405), FHIR)
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -212,7 +243,7 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {"rtype": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
+    known = {"rtype": "Patient", "owner": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
 

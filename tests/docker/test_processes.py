@@ -203,8 +203,13 @@ def test_two_nodes_are_one_hub_and_either_may_go(installation: Installation, tmp
             auth=(client["client_id"], client["client_secret"]),
         ).json()["access_token"]
         created = httpx.post(
-            f"{installation.url('hub-b')}/fhir/Patient",
-            json={"resourceType": "Patient", "active": True},
+            f"{installation.url('hub-b')}/fhir/ServiceRequest",
+            json={
+                "resourceType": "ServiceRequest",
+                "status": "active",
+                "intent": "order",
+                "subject": {"display": "a person of no record"},
+            },
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"},
         )
         assert created.status_code == 201
