@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
 
-import uvloop
 from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
@@ -19,7 +18,7 @@ from clinic_net import processes, serving
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
-from clinic_net.bench import report as bench
+from clinic_net.bench import command as bench
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
@@ -276,24 +275,6 @@ def run_triage(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def run_bench(arguments: argparse.Namespace) -> int:
-    """Measure what the records do in a second, against a hub started for it or a running one."""
-    client = None
-    if arguments.url is not None:
-        client = (arguments.client_id, arguments.secret_file.read_text("utf-8").strip())
-    options = bench.Options(
-        arguments.resources, arguments.seconds, arguments.growth, arguments.processes, arguments.url, client
-    )
-
-    def say(words: str) -> None:
-        print(words, file=sys.stderr, flush=True)
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        told = runner.run(bench.records(options, say))
-    print(json.dumps(told, ensure_ascii=False, indent=2) if arguments.json else bench.table(told))
-    return OK
-
-
 _Task = Callable[[argparse.Namespace, Hub], Awaitable[dict[str, object]]]
 
 
@@ -347,7 +328,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--type", action="append", metavar="TYPE", help="a resource type; may be given several times"
     )
-    _add_bench(add(group("bench", "measure"), "records", run_bench))
+    bench.add_arguments(add(group("bench", "measure"), "records", bench.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
     made = add(group("user", "people who sign in"), "add", task(add_user))
     made.add_argument("login")
@@ -386,16 +367,6 @@ def _add_serve(made: argparse.ArgumentParser) -> None:
         help="how many share the port; one uses one processor",
     )
     made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
-
-
-def _add_bench(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--resources", type=int, default=50_000, help="how many the store holds at first")
-    made.add_argument("--growth", type=int, default=10, help="then it grows so many times; 1 leaves it out")
-    made.add_argument("--seconds", type=float, default=5.0, help="how long each work is counted")
-    made.add_argument("--processes", type=int, default=2, help="of the hub that is started")
-    made.add_argument("--url", help="a running hub instead; needs --client-id and --secret-file")
-    made.add_argument("--client-id", help="a system client with system/*.cruds")
-    made.add_argument("--secret-file", type=Path, help="a file that holds its secret")
 
 
 def main(argv: list[str] | None = None) -> int:

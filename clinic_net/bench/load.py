@@ -168,7 +168,5 @@ async def press(
             if not good(answer):
                 raise Unanswered(f"{request.method} answered {answer.status}: {answer.body[:300]!r}")
 
-    async with asyncio.TaskGroup() as running:
-        for client in clients:
-            running.create_task(one(client))
+    await asyncio.gather(*map(one, clients))
     return Load(clock.monotonic() - began, sorted(latencies), resources)

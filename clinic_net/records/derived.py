@@ -19,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.fhir import parse
 from clinic_net.fhir.fulltext import content_words, narrative_words
 from clinic_net.fhir.units import EVERYDAY, UCUM, canonical_unit, units_of
+from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.hub import Hub
 
 BATCH = 100
@@ -96,16 +97,19 @@ async def read_on(s: AsyncSession) -> bool:
 
 
 async def _keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
-    resources = [{} if row.body is None else parse(bytes(row.body)) for row in rows]
-    kept = [
-        {
-            "rid": row.rid,
-            "version": row.version,
-            "narrative": narrative_words(resource) or None,
-            "content": content_words(resource) or None,
-        }
-        for row, resource in zip(rows, resources, strict=True)
-    ]
+    kept, resources = [], []
+    for done, row in enumerate(rows):
+        await breathe(done)
+        resource = {} if row.body is None else parse(bytes(row.body))
+        resources.append(resource)
+        kept.append(
+            {
+                "rid": row.rid,
+                "version": row.version,
+                "narrative": narrative_words(resource) or None,
+                "content": content_words(resource) or None,
+            }
+        )
     await connection.execute(_KEEP, kept)
     codes = {code for resource in resources for code in units_of(resource)} - EVERYDAY.keys()
     units = [

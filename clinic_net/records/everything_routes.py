@@ -37,8 +37,8 @@ async def everything_of_encounter(fid: str, exchange: Exchanging) -> Response:
     return await _everything(exchange, "Encounter", fid)
 
 
-@router.api_route("/Patient/$everything", methods=_ALL_WAYS)
-@router.api_route("/Encounter/$everything", methods=_ALL_WAYS)
+@router.api_route("/Patient/$everything", methods=_ALL_WAYS, include_in_schema=False)
+@router.api_route("/Encounter/$everything", methods=_ALL_WAYS, include_in_schema=False)
 async def everything_of_everybody(exchange: Exchanging) -> Response:
     """Refuse to give everybody's record at once, as the standard allows."""
     raise UnsupportedInteraction("name the patient or encounter")

@@ -246,7 +246,7 @@ def _responses(kind: str, address: str) -> Iterable[tuple[str, Json]]:
             links = {"links": _links("$request.path.id")}
         yield str(status), {**_answer(status, schema, *headers), **links}
     refusals = _REFUSALS[kind]
-    if "/{type}" in address[1:]:
+    if "/{type}" in address[1:] or address.startswith("/{owner}/"):
         refusals += (405,)  # below a resource's address stand other things than types
     if kind in ("smart", "description"):
         shape = {"schema": {"$ref": "#/components/schemas/SmartConfiguration"}} if kind == "smart" else {}
