@@ -106,7 +106,8 @@ def run(command: Sequence[str], *, first: Sequence[str], count: int, environment
                 if number not in again:
                     log.warning("process_ended", code=process.returncode)
                     again[number] = clock.monotonic() + _AGAIN_AFTER
-                elif clock.monotonic() >= again.pop(number):
+                elif clock.monotonic() >= again[number]:
+                    del again[number]
                     running[number] = start(number)
             time.sleep(_LOOK_EVERY)
     except KeyboardInterrupt:
