@@ -11,6 +11,7 @@ import uvloop
 from clinic_net.bench import report
 from clinic_net.bench.hub import NoHub
 from clinic_net.bench.load import Unanswered
+from clinic_net.bench.plot import picture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--growth", type=int, default=10, help="then it grows so many times; 1 leaves it out")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each work is counted")
     parser.add_argument("--processes", type=int, default=2, help="of the hub that is started")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the judged figures as SVG")
     parser.add_argument("--url", help="a running hub instead; needs --client-id and --secret-file")
     parser.add_argument("--client-id", help="a system client with system/*.cruds")
     parser.add_argument("--secret-file", type=Path, help="a file that holds its secret")
@@ -45,5 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (NoHub, Unanswered) as failure:
         print(str(failure), file=sys.stderr)
         return 1
+    if arguments.plot is not None:
+        arguments.plot.write_text(picture(told), "utf-8")
     print(json.dumps(told, ensure_ascii=False, indent=2) if arguments.json else report.table(told))
     return 0

@@ -4,8 +4,8 @@ They are plain Starlette routes: what FastAPI does for a request costs more than
 client's plain requests share transactions with others (``lanes``); any other has a transaction of its own.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from clinic_net.access.http import claimed_by_token, principal_of
 from clinic_net.access.principals import ClientPrincipal
+from clinic_net.kernel.disconnect import unless_gone
 from clinic_net.kernel.errors import Place
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
@@ -40,15 +41,19 @@ from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import Stored
 
 Handler = Callable[[Exchange], Awaitable[Response]]
+_Done = TypeVar("_Done")
 
 
-@asynccontextmanager
-async def _alone(request: Request, hub: Hub) -> AsyncIterator[Exchange]:
-    """Give an exchange with a transaction of its own."""
-    now = hub.now()
-    async with hub.sessions() as session, session.begin():
-        caller = await principal_of(request, session, hub.settings, now=now)
-        yield exchange_of(request, hub, session, caller, now)
+async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awaitable[_Done]]) -> _Done:
+    """Do something in a transaction of its own, as long as the client waits for it."""
+
+    async def alone() -> _Done:
+        now = hub.now()
+        async with hub.sessions() as session, session.begin():
+            caller = await principal_of(request, session, hub.settings, now=now)
+            return await work(exchange_of(request, hub, session, caller, now))
+
+    return await unless_gone(request, alone())
 
 
 def _route(
@@ -67,8 +72,7 @@ def _route(
         client = claimed_by_token(request, hub) if shares(request) else None
         if client is not None:
             return await handler(exchange_of(request, hub, None, client, hub.now()))
-        async with _alone(request, hub) as exchange:
-            return await handler(exchange)
+        return await _by_itself(request, hub, handler)
 
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route  # for the log, which must not hold the path
@@ -112,8 +116,11 @@ async def search(exchange: Exchange) -> Response:
     elif exchange.session is not None:
         found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
     else:
-        async with _alone(exchange.request, exchange.hub) as alone:
-            found = await find(alone.s, asked, Searching(alone.caller, alone.now), cursor=cursor)
+        found = await _by_itself(
+            exchange.request,
+            exchange.hub,
+            lambda alone: find(alone.s, asked, Searching(alone.caller, alone.now), cursor=cursor),
+        )
     return page(exchange, found, asked, rtype)
 
 
@@ -183,8 +190,13 @@ async def bundle(exchange: Exchange) -> Response:
     async with lanes.heavy.turn():
         plain = await read_plain(text, asking)
         if plain is None:
-            async with _alone(exchange.request, exchange.hub) as alone:
-                return fhir_json(await service.run_bundle(alone.s, text, asking))
+            return fhir_json(
+                await _by_itself(
+                    exchange.request,
+                    exchange.hub,
+                    lambda alone: service.run_bundle(alone.s, text, asking),
+                )
+            )
     assert isinstance(exchange.caller, ClientPrincipal)
     return fhir_json(plain.answer(await lanes.store(exchange.caller, plain)))
 

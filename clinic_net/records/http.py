@@ -29,6 +29,7 @@ from clinic_net.fhir import (
     write,
 )
 from clinic_net.fhir.definitions import resource_types
+from clinic_net.kernel.disconnect import unless_gone
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
@@ -98,8 +99,11 @@ class FhirRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         inner = super().get_route_handler()
 
+        async def stoppable(request: Request) -> Response:
+            return await unless_gone(request, inner(request))
+
         async def handle(request: Request) -> Response:
-            return await answered(request, inner)
+            return await answered(request, stoppable)
 
         return handle
 

@@ -1,0 +1,65 @@
+"""A search whose client has gone away is stopped in the database, and the hub goes on."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import httpx
+import psycopg
+import pytest
+
+from clinic_net.access import service as access
+from clinic_net.kernel.hub import Hub
+from tests.app.process import Process, serving
+
+pytestmark = pytest.mark.processes
+
+WITHIN_S = 10.0
+SLOW = "/fhir/Patient?name=hoa"
+
+
+@pytest.fixture
+def process(hub: Hub) -> Iterator[Process]:
+    with serving(hub.settings, "--no-worker") as running:
+        yield running
+
+
+async def token_of(hub: Hub, process: Process) -> str:
+    async with hub.sessions() as s, s.begin():
+        client_id, secret = await access.add_client(s, name="t", scope="system/*.cruds", now=hub.now())
+    form = {"grant_type": "client_credentials", "scope": "system/*.cruds"}
+    answer = httpx.post(f"{process.url}/oauth/token", data=form, auth=(client_id, secret))
+    return str(answer.json()["access_token"])
+
+
+async def until(what: str, holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_search_whose_client_has_gone_is_stopped_in_the_database(hub: Hub, process: Process) -> None:
+    token = await token_of(hub, process)
+    database = hub.settings.database.replace("+psycopg", "")
+    with psycopg.connect(database, autocommit=True) as watching, psycopg.connect(database) as holding:
+
+        def waiting() -> int:
+            row = watching.execute(
+                "select count(*) from pg_stat_activity where datname = current_database() "
+                "and wait_event_type = 'Lock' and state = 'active'"
+            ).fetchone()
+            assert row is not None
+            return int(row[0])
+
+        with holding.transaction():
+            holding.execute("lock table records_ix_string in access exclusive mode")
+            with closing(socket.create_connection(("127.0.0.1", process.port))) as line:
+                request = f"GET {SLOW} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+                line.sendall(request.encode())
+                await until("the search waits", lambda: waiting() == 1)
+            await until("it is stopped", lambda: waiting() == 0)
+
+    headers = {"Authorization": f"Bearer {token}"}
+    answers = [httpx.get(f"{process.url}{SLOW}", headers=headers, timeout=10) for _ in range(12)]
+    assert {answer.status_code for answer in answers} == {200}, "every connection is usable again"
