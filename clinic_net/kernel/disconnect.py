@@ -1,9 +1,8 @@
 """Work for a client that has gone away is stopped, in the database too."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -23,33 +22,39 @@ class ClientGone(Refusal):
     status = 499
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _Answer]) -> _Answer:
+async def unless_gone(request: Request, work: Awaitable[_Answer]) -> _Answer:
     """Return what ``work`` returns, or cancel it when the client of ``request``, whose body was read, goes away.
 
-    A cancelled statement is cancelled on the database's side as well (psycopg does that).
+    The work stays in its caller's task, which what surrounds it may rely on. A cancelled statement is cancelled on the
+    database's side as well (psycopg does that).
 
     Raises:
         ClientGone: it has gone.
     """
-    working = asyncio.ensure_future(work)
-    watching: asyncio.Future[None] | None = None
+    task = asyncio.current_task()
+    assert task is not None
+    watching: list[asyncio.Task[None]] = []
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    def begin() -> None:
+        watching.append(asyncio.create_task(watch(), name="disconnect"))
+
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, begin)
     try:
-        await asyncio.wait({working}, timeout=PATIENCE_S)
-        if not working.done():
-            watching = asyncio.ensure_future(_gone(request))
-            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
-        raise ClientGone("the client has gone away")
+        return await work
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        task.uncancel()
+        raise ClientGone("the client has gone away") from None
     finally:
-        working.cancel()
-        if watching is not None:
-            watching.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        timer.cancel()
+        for watcher in watching:
+            watcher.cancel()
