@@ -6,7 +6,7 @@ one gathers by itself; an idle hub carries a request alone and at once, so nothi
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Generic, TypeVar
 
 from clinic_net.kernel.errors import Unavailable
@@ -58,10 +58,13 @@ class Convoy(Generic[Ask, Answer]):
         self._queue.append((ask, answer))
         if self._travelling < self._at_once:
             self._travelling += 1
-            carrier = asyncio.create_task(self._travel(), name="convoy")
-            self._carriers.add(carrier)  # the loop itself holds tasks only weakly
-            carrier.add_done_callback(self._carriers.discard)
+            self._begin(self._travel())
         return await answer
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name="convoy")
+        self._carriers.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(self._carriers.discard)
 
     async def _travel(self) -> None:
         try:
@@ -87,11 +90,12 @@ class Convoy(Generic[Ask, Answer]):
         try:
             answers = await self._carry([ask for ask, _ in batch])
         except Exception as failure:  # noqa: BLE001 -- whatever it is belongs to whoever asked
-            if len(batch) > 1:
-                for member in batch:
-                    await self._carry_all([member])
-            else:
+            if len(batch) == 1:
                 _tell(batch[0][1], failure)
+                return
+            # Beside the convoy, not in it: what one of them waits for must not hold up who comes next.
+            for member in batch:
+                self._begin(self._carry_all([member]))
             return
         for (_, answer), told in zip(batch, answers, strict=True):
             _tell(answer, told)

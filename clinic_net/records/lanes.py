@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 from weakref import WeakKeyDictionary
 
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
@@ -37,6 +38,8 @@ from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.vault import keys_of, known_keys
 from clinic_net.records.writing import tell
+
+_SHORT_WAIT = text("set local lock_timeout = '500ms'")
 
 _TOGETHER = 400
 """Resources of transactions that share a commit: a larger one takes too long to let others wait for it."""
@@ -182,6 +185,7 @@ class Lanes:
     async def _write(self, asked: Sequence[Writing]) -> list[Stored | Exception]:
         now = self._hub.now()
         async with self._hub.sessions() as s, s.begin():
+            await _wait_for_nobody(s, asked)
             valid = await _valid(s, [one.caller for one in asked], now)
             told = iter(await put_many(s, [one.order for one in asked if one.caller in valid], now=now))
             answers: list[Stored | Exception] = [
@@ -194,6 +198,7 @@ class Lanes:
         now = self._hub.now()
         answers: dict[int, list[Stored] | Exception] = {}
         async with self._hub.sessions() as s, s.begin():
+            await _wait_for_nobody(s, asked)
             valid = await _valid(s, [one.caller for one in asked], now)
             for turn in _apart(asked):
                 welcome = [number for number in turn if asked[number].caller in valid]
@@ -244,6 +249,12 @@ def _whole(bundle: PlainBundle, told: Sequence[Stored | Refusal]) -> list[Stored
             except Refusal as refusal:
                 return refusal
     return stored
+
+
+async def _wait_for_nobody(s: AsyncSession, asked: Sequence[object]) -> None:
+    """Let a batch fail rather than wait for a record that somebody else holds: then each member waits by itself."""
+    if len(asked) > 1:
+        await (await s.connection()).execute(_SHORT_WAIT)
 
 
 async def _valid(s: AsyncSession, callers: Collection[Principal], now: datetime) -> frozenset[Principal]:
