@@ -30,18 +30,20 @@ def picture(told: dict[str, Any]) -> str:
             f'<text x="{_LEFT - 12}" y="{top + 24}" text-anchor="end" fill="#1f2933">{escape(work)}</text>'
         )
         for position, (name, value) in enumerate(bars.items()):
-            y, length = top + position * (_BAR + 2), value * scale
             parts.append(
-                f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="{_BAR}" fill="{_COLOURS[name]}"/>'
-            )
-            parts.append(
-                f'<text x="{_LEFT + length + 6:.1f}" y="{y + 12}" fill="#1f2933">{value:,.0f}</text>'
+                f'<rect x="{_LEFT}" y="{top + position * (_BAR + 2)}" width="{value * scale:.1f}" '
+                f'height="{_BAR}" fill="{_COLOURS[name]}"/>'
             )
         least_at = _LEFT + least * scale
         parts.append(
             f'<line x1="{least_at:.1f}" y1="{top - 4}" x2="{least_at:.1f}" y2="{top + 3 * (_BAR + 2)}" '
             'stroke="#b3261e" stroke-width="2"/>'
         )
+        for position, value in enumerate(bars.values()):
+            parts.append(
+                f'<text x="{_LEFT + value * scale + 6:.1f}" y="{top + position * (_BAR + 2) + 12}" fill="#1f2933" '
+                f'paint-order="stroke" stroke="#ffffff" stroke-width="4">{value:,.0f}</text>'
+            )
     return "\n".join([*parts, "</svg>", ""])
 
 
