@@ -205,9 +205,10 @@ class Lanes:
                 orders = [order for number in welcome for order in asked[number].bundle.orders]
                 told = iter(await put_many(s, orders, now=now))
                 for number in welcome:
-                    answers[number] = _whole(
-                        asked[number].bundle, list(islice(told, len(asked[number].bundle.orders)))
-                    )
+                    each = list(islice(told, len(asked[number].bundle.orders)))
+                    answer = answers[number] = _whole(asked[number].bundle, each)
+                    if isinstance(answer, Exception) and any(map(_is_written, each)):
+                        raise answer  # nothing of it may stay; whoever travels with it goes on alone
             changed = [
                 stored
                 for answer in answers.values()
@@ -216,9 +217,6 @@ class Lanes:
                 if stored.changed
             ]
             await tell(s, changed)
-            alone = answers.get(0) if len(asked) == 1 else None
-            if isinstance(alone, Exception):
-                raise alone  # nothing of it may stay
         return [answers.get(number, CredentialRevoked()) for number in range(len(asked))]
 
 
@@ -249,6 +247,10 @@ def _whole(bundle: PlainBundle, told: Sequence[Stored | Refusal]) -> list[Stored
             except Refusal as refusal:
                 return refusal
     return stored
+
+
+def _is_written(told: Stored | Refusal) -> bool:
+    return isinstance(told, Stored) and told.changed
 
 
 async def _wait_for_nobody(s: AsyncSession, asked: Sequence[object]) -> None:
