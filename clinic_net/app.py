@@ -63,7 +63,7 @@ def create_app(
                 # as long as the process need not be looked at again.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(20_000, 50, 1_000)
+                gc.set_threshold(100_000, 50, 100)
                 yield
                 if background is not None:
                     background.cancel()

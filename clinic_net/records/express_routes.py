@@ -15,6 +15,7 @@ from clinic_net.access.http import claimed_by_token, principal_of
 from clinic_net.access.principals import ClientPrincipal
 from clinic_net.kernel.disconnect import unless_gone
 from clinic_net.kernel.errors import Place
+from clinic_net.kernel.gate import lightly
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service
@@ -93,7 +94,8 @@ async def read(exchange: Exchange) -> Response:
     rtype, fid = exchange.named
     exchange.demand(rtype, "r", fid)
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
-        stored = await lanes_of(exchange.hub).read(exchange.caller, rtype, fid)
+        with lightly():
+            stored = await lanes_of(exchange.hub).read(exchange.caller, rtype, fid)
     else:
         stored = await service.read(
             exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by
@@ -112,7 +114,8 @@ async def search(exchange: Exchange) -> Response:
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
         travelling = lanes_of(exchange.hub).looking(exchange.caller, asked, cursor)
     if travelling is not None:
-        found = await lanes_of(exchange.hub).search(travelling)
+        with lightly():
+            found = await lanes_of(exchange.hub).search(travelling)
     elif exchange.session is not None:
         found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
     else:
@@ -175,7 +178,8 @@ async def _store(exchange: Exchange, text: bytes, rtype: str, fid: str | None) -
         with_patient=True,
     )
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
-        return await lanes_of(exchange.hub).write(exchange.caller, order)
+        with lightly():
+            return await lanes_of(exchange.hub).write(exchange.caller, order)
     return await service.put_order(exchange.s, order, now=exchange.now)
 
 
