@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from clinic_net import console, worker
+from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
 from clinic_net.access.routes import router as access_routes
@@ -79,6 +79,7 @@ def create_app(
     app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
+    app.add_middleware(audit.FromRequest, settings=settings)
     app.include_router(async_routes)  # first: they see only requests that prefer an answer later
     app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
