@@ -19,6 +19,7 @@ from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
 from clinic_net.access.routes import router as access_routes
+from clinic_net.audit.routes import router as audit_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
@@ -84,6 +85,7 @@ def create_app(
     app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)
+    app.include_router(audit_routes)
     app.include_router(fleet_routes)
     app.include_router(search_routes)
     app.include_router(records_routes)

@@ -18,6 +18,7 @@ from clinic_net import processes, serving
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
+from clinic_net.audit import command as audit
 from clinic_net.bench import command as bench
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
@@ -101,7 +102,7 @@ async def _opened(arguments: argparse.Namespace) -> AsyncIterator[Hub]:
 
 def _say(arguments: argparse.Namespace, facts: dict[str, object]) -> int:
     print(json.dumps(facts, ensure_ascii=False, default=str))
-    return OK
+    return OK if facts.get("ok", True) else REFUSED
 
 
 def _end_in_order() -> None:
@@ -345,6 +346,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
     made = add(stations, "revoke", task(revoke_station))
     made.add_argument("site")
+    trail = group("audit", "the audit trail: verify it, let others watch over it")
+    audit.add_arguments(lambda name, run: add(trail, name, run), task, _say)
     return top
 
 

@@ -45,9 +45,9 @@ def acting(*, purpose: str | None, place: str | None) -> None:
 
 
 class FromRequest:
-    """Give every request an origin, and its id back to the client (``X-Request-Id``; FHIR R4 http §3.1.0.1.5).
+    """Give every request an origin with an id: the client's own (``X-Request-Id``; FHIR R4 http), or one made here.
 
-    A client's own id is taken if it is 1 to 64 letters, digits, dots, hyphens and underscores.
+    The client's is taken, and told back, if it is 1 to 64 letters, digits, dots, hyphens and underscores.
     """
 
     def __init__(self, app: ASGIApp, *, settings: HubSettings) -> None:
@@ -59,12 +59,13 @@ class FromRequest:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request = given if _REQUEST_ID.fullmatch(given) else str(new_id(scope["app"].state.hub.now()))
+        theirs = bool(_REQUEST_ID.fullmatch(given))
+        request = given if theirs else str(new_id(scope["app"].state.hub.now()))
         client = scope.get("client")
         _here.set(Origin(request, client[0][:60] if client and self._addresses else None))
 
         async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if theirs and message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Request-Id"] = request
             await send(message)
 

@@ -16,16 +16,16 @@ OK = "ok"
 """The outcome of what was done; what was refused has the refusal's code instead."""
 
 PATIENCE_S = 1.5
-"""Who waits longer for the trail gets nothing: a record that cannot be accounted for stays closed, within two seconds."""
+"""Who waits longer for the trail gets nothing: a record that cannot be accounted for stays closed, in two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What somebody did. ``actor`` and ``subject`` are addresses or FHIR references, never names or values.
 
-    ``purpose`` is the origin's unless it is given. ``patient`` is the id of the Patient whose record it concerns; without
-    it, that of a subject ``Patient/<id>``. ``place`` is the code of the facility or site that answers for what was
-    touched; without it, where the actor works. ``detail`` may name search parameters.
+    ``purpose`` is the origin's unless it is given. ``patient`` is the id of the Patient whose record it concerns;
+    without it, that of a subject ``Patient/<id>``. ``place`` is the code of the facility or site that answers
+    for what was touched; without it, where the actor works. ``detail`` may name search parameters.
     """
 
     actor: str

@@ -1,6 +1,5 @@
 """Reading: one resource, a version, a history, a patient's whole record, a search. Looking is written down."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 

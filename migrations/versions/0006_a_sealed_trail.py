@@ -14,21 +14,23 @@ branch_labels = None
 depends_on = None
 
 _PARTITION = """
-create or replace function audit_partition(month date) returns boolean
+create or replace function audit_partition(month date) returns text
 language plpgsql security definer set search_path from current as $$
 declare
     first date := date_trunc('month', month)::date;
     made text := 'audit_event_' || to_char(first, 'YYYY_MM');
 begin
     if to_regclass(made) is not null then
-        return false;
+        return 'there';
     end if;
     execute format('create table %I (like audit_event including defaults including constraints)', made);
     execute format('create trigger audit_event_append_only before update or delete or truncate on %I'
         ' for each statement execute function audit_refuse_change()', made);
     execute format('alter table audit_event attach partition %I for values from (%L) to (%L)',
         made, first::text || ' 00:00:00+00', (first + interval '1 month')::date::text || ' 00:00:00+00');
-    return true;
+    return 'made';
+exception when check_violation or invalid_object_definition then
+    return 'held';  -- another partition has the month, or the one for everything else holds rows of it
 end $$
 """
 
@@ -43,7 +45,7 @@ begin
         raise exception 'audit events are kept for a year at least' using errcode = 'insufficient_privilege';
     end if;
     for part in
-        select c.oid::regclass as name, substring(c.relname from '([0-9]{4}_[0-9]{2})$') as month,
+        select c.relname::text as name, substring(c.relname from '([0-9]{4}_[0-9]{2})$') as month,
             c.relname like 'audit_event_until_%' as is_first
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = 'audit_event'::regclass order by c.relname
@@ -52,8 +54,8 @@ begin
         if (to_date(part.month, 'YYYY_MM')
             + (case when part.is_first then interval '0' else interval '1 month' end)) <= before
         then
-            execute format('drop table %s', part.name);
-            gone := gone || part.name::text;
+            execute format('drop table %I', part.name);
+            gone := gone || part.name;
         end if;
     end loop;
     return gone;
