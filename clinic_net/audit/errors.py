@@ -26,6 +26,7 @@ class InvalidAuditSearch(Invalid):
     """A parameter of a search of the trail has a value that cannot be one."""
 
     code = "invalid-audit-search"
+    status = 400
 
 
 class NotACheckpoint(Invalid):
