@@ -2,6 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access import store
 from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, UserPrincipal
 from clinic_net.audit.reading import AuditScope
@@ -23,6 +24,12 @@ def reads_trail(principal: Principal) -> bool:
             return any(scope.type == TYPE for scope in scopes)
         case _:
             return False
+
+
+async def address_of_login(session: AsyncSession, login: str) -> str | None:
+    """Return the address by which the trail names whoever signs in as ``login``, or None."""
+    found = await store.user_of_login(session, login.lower())
+    return None if found is None else f"user:{found.id}"
 
 
 async def audit_scope_of(session: AsyncSession, principal: Principal, action: str) -> AuditScope:

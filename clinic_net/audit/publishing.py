@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
@@ -12,8 +13,9 @@ from clinic_net.audit.errors import Inconsistent, NotACheckpoint
 from clinic_net.audit.sealing import origin_of, signer_of
 from clinic_net.kernel.settings import HubSettings
 
-_NEWEST = text("select size, note from audit_checkpoint order by size desc limit 1")
+_NEWEST = text("select size, at, note from audit_checkpoint order by size desc limit 1")
 _OF_SIZE = text("select size, note from audit_checkpoint where size = :size")
+_WITNESSES = text("select witness from audit_cosignature where size = :size order by witness")
 _LINES = text("select line from audit_cosignature where size = :size order by witness")
 _KEEP = text("""
     insert into audit_cosignature (size, witness, line, at) values (:size, :witness, :line, :at)
@@ -28,6 +30,24 @@ async def newest(connection: AsyncConnection) -> str | None:
         return None
     lines = (await connection.execute(_LINES, {"size": row.size})).scalars()
     return str(row.note) + "".join(lines)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How the chain stands: the newest checkpoint's size and time, and who countersigned it."""
+
+    size: int
+    at: datetime
+    witnesses: tuple[str, ...]
+
+
+async def status(connection: AsyncConnection) -> Status | None:
+    """Return how the chain stands; None where nothing is sealed yet."""
+    row = (await connection.execute(_NEWEST)).one_or_none()
+    if row is None:
+        return None
+    names = (await connection.execute(_WITNESSES, {"size": row.size})).scalars()
+    return Status(row.size, row.at, tuple(names))
 
 
 async def proof(connection: AsyncConnection, old: int, new: int) -> str:
