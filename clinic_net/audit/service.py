@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.audit.errors import AuditUnavailable
 from clinic_net.audit.origin import Origin, here
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.links import Database, fetch
 
 OK = "ok"
 """The outcome of what was done; what was refused has the refusal's code instead."""
@@ -53,7 +53,7 @@ class Event:
 
 
 async def record(
-    session: AsyncSession,
+    session: Database,
     *,
     actor: str,
     action: str,
@@ -104,15 +104,14 @@ def _row(event: Event, at: datetime) -> tuple[str | None, ...]:
     )
 
 
-async def record_many(session: AsyncSession, events: Sequence[Event], *, at: datetime) -> None:
+async def record_many(session: Database, events: Sequence[Event], *, at: datetime) -> None:
     """Add events to the trail in one statement, as ``record`` does."""
     if not events:
         return
     columns = zip(*(_row(event, at) for event in events), strict=True)
     parameters = {"at": at, **{name: list(column) for name, column in zip(_TEXTS, columns, strict=True)}}
-    connection = await session.connection()
     try:
         async with asyncio.timeout(PATIENCE_S):
-            await connection.execute(_INSERT, parameters)
+            await fetch(session, _INSERT, parameters)
     except TimeoutError:
         raise AuditUnavailable from None

@@ -7,17 +7,16 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from clinic_net import cli
 from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.links import Database
 from clinic_net.records import trail
 from clinic_net.records.drafts import Order
 from clinic_net.records.shapes import Stored
 
 
 async def written(
-    s: AsyncSession, orders: Sequence[Order], told: Sequence[Stored | Refusal], *, now: datetime
+    s: Database, orders: Sequence[Order], told: Sequence[Stored | Refusal], *, now: datetime
 ) -> None:
     """Write nothing down."""
 

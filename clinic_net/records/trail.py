@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from clinic_net import audit
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
+from clinic_net.kernel.links import Database
 from clinic_net.records.drafts import Order
 from clinic_net.records.shapes import Stored
 
@@ -17,7 +16,7 @@ _LONGEST = 160
 
 
 async def noted(
-    s: AsyncSession,
+    s: Database,
     action: str,
     seen: Sequence[Stored],
     *,
@@ -80,7 +79,7 @@ _WRITES = {(True, False): "record.create", (False, False): "record.update", (Fal
 
 
 async def written(
-    s: AsyncSession, orders: Sequence[Order], told: Sequence[Stored | Refusal], *, now: datetime
+    s: Database, orders: Sequence[Order], told: Sequence[Stored | Refusal], *, now: datetime
 ) -> None:
     """Write down, in one statement, each version that orders have made."""
     events = [
