@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from clinic_net import audit
+from clinic_net import audit, worker
 from clinic_net.audit import notes, sealing, tree
 from clinic_net.audit.canonical import FIELDS, canonical
 from clinic_net.audit.merkle import consistent
@@ -209,6 +210,33 @@ async def test_what_is_not_committed_yet_is_sealed_later_and_nothing_twice(trail
     assert await sealing.tend(trail) == 4
     assert await sealing.tend(trail) == 0
     assert (await verdict(trail)).problem is None
+
+
+async def test_a_clock_that_went_back_breaks_nothing(trail: Hub) -> None:
+    await write(trail, 2, at=NOW - timedelta(days=3))
+    await sealing.tend(trail)
+    assert (await verdict(trail)).problem is None
+    assert (await verdict(trail, until=NOW - timedelta(days=1))).problem is None
+
+
+async def test_a_worker_seals_and_signs_by_itself(trail: Hub) -> None:
+    await run(trail, "update audit_checkpoint set at = at - interval '1 day'")
+    await write(trail, 3)
+    working = asyncio.create_task(worker.run(trail))
+    try:
+        for _ in range(100):
+            if await run(trail, f"select from audit_checkpoint where size >= {EVENTS + 3}"):
+                break
+            await asyncio.sleep(0.2)
+        else:
+            pytest.fail("no checkpoint within 20 s")
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    assert (await verdict(trail)).problem is None
+    ahead = await run(trail, "select count(*) from pg_inherits where inhparent = 'audit_event'::regclass")
+    assert ahead[0][0] >= 5  # the first, the default, and three months to come
 
 
 async def test_what_was_rolled_back_leaves_no_gap(trail: Hub) -> None:
