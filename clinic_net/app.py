@@ -15,10 +15,11 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from clinic_net import console, worker
+from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
 from clinic_net.access.routes import router as access_routes
+from clinic_net.audit.routes import router as audit_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
@@ -79,10 +80,12 @@ def create_app(
     app.add_middleware(LimitBody, refused=_too_large)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
+    app.add_middleware(audit.FromRequest, settings=settings)
     app.include_router(async_routes)  # first: they see only requests that prefer an answer later
     app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)
+    app.include_router(audit_routes)
     app.include_router(fleet_routes)
     app.include_router(search_routes)
     app.include_router(records_routes)

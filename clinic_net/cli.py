@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ from clinic_net import processes, serving
 from clinic_net.access import service as access
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
+from clinic_net.audit import command as audit
+from clinic_net.bench import audit as bench_audit
 from clinic_net.bench import command as bench
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
@@ -101,7 +104,7 @@ async def _opened(arguments: argparse.Namespace) -> AsyncIterator[Hub]:
 
 def _say(arguments: argparse.Namespace, facts: dict[str, object]) -> int:
     print(json.dumps(facts, ensure_ascii=False, default=str))
-    return OK
+    return OK if facts.get("ok", True) else REFUSED
 
 
 def _end_in_order() -> None:
@@ -328,7 +331,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--type", action="append", metavar="TYPE", help="a resource type; may be given several times"
     )
-    bench.add_arguments(add(group("bench", "measure"), "records", bench.run))
+    measures = group("bench", "measure")
+    for name, work in (("records", bench), ("audit", bench_audit)):
+        work.add_arguments(add(measures, name, work.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
     made = add(group("user", "people who sign in"), "add", task(add_user))
     made.add_argument("login")
@@ -345,6 +350,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
     made = add(stations, "revoke", task(revoke_station))
     made.add_argument("site")
+    audit.add_arguments(partial(add, group("audit", "the audit trail: verify it, watch over it")), task, _say)
     return top
 
 

@@ -6,7 +6,7 @@ for every request, signing in included.
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends
@@ -16,12 +16,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from clinic_net import audit
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidToken, NotSignedIn, RoleNotAllowed
-from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
+from clinic_net.access.principals import (
+    ClientPrincipal,
+    Principal,
+    Role,
+    StationPrincipal,
+    UserPrincipal,
+    place_of,
+    purpose_of,
+)
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
+
+_Known = TypeVar("_Known", bound=Principal)
 
 COOKIE = "clinic_net_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -153,11 +164,17 @@ async def principal_of(
     """
     token = _bearer(connection)
     if token is not None:
-        return await service.bearer(session, token, issuer=issuer_of(settings), now=now)
+        return _acting(await service.bearer(session, token, issuer=issuer_of(settings), now=now))
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise NotSignedIn
-    return await service.signed_in(session, cookie, now=now)
+    return _acting(await service.signed_in(session, cookie, now=now))
+
+
+def _acting(principal: _Known) -> _Known:
+    """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
+    audit.acting(purpose=purpose_of(principal), place=place_of(principal))
+    return principal
 
 
 async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentHub, now: Now) -> Principal:

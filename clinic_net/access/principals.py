@@ -66,3 +66,28 @@ class ClientPrincipal:
 
 
 Principal = UserPrincipal | StationPrincipal | ClientPrincipal
+
+_WATCHES = frozenset({Role.OPERATOR, Role.AUDITOR})
+
+
+def purpose_of(principal: Principal) -> str | None:
+    """Return for what a caller acts (a code of HL7 v3 PurposeOfUse); None where nobody said."""
+    match principal:
+        case UserPrincipal(role=role):
+            said: str | None = getattr(principal, "purpose", None)
+            return said or ("HOPERAT" if role in _WATCHES else "TREAT")
+        case StationPrincipal():
+            return "TREAT"
+        case _:
+            return None
+
+
+def place_of(principal: Principal) -> str | None:
+    """Return the code of the facility or site for which a caller works."""
+    match principal:
+        case UserPrincipal(facility=facility):
+            return facility
+        case StationPrincipal(site=site):
+            return site
+        case _:
+            return None

@@ -20,8 +20,9 @@ HOME = {
     Role.NURSE: "/doctor",
     Role.COORDINATOR: "/board",
     Role.OPERATOR: "/board",
+    Role.AUDITOR: "/audit",
 }
-"""Where each role arrives; an auditor has no page yet."""
+"""Where each role arrives."""
 
 
 @router.get("/")

@@ -79,6 +79,18 @@ class HubSettings(BaseSettings):
     revocation_check_every: Duration = timedelta(seconds=4)
     """How often a node asks whether the owners of its open sockets may still hold them (promise: 10 s)."""
 
+    audit_addresses: bool = True
+    """Whether the audit trail keeps the network address of whoever acted."""
+
+    audit_years: int = Field(default=10, ge=1)
+    """How long audit events are kept: no shorter than the records that they tell of (Law 2009 art. 59: 10 years)."""
+
+    audit_key: SecretStr | None = Field(default=None, min_length=32)
+    """Signs the audit trail's checkpoints; without it the key is derived from ``token_key``."""
+
+    audit_witnesses: tuple[str, ...] = ()
+    """Public keys of those who countersign checkpoints, as C2SP verifier keys (``name+id+key``)."""
+
     log_json: bool = True
 
     data: Path | None = None

@@ -1,11 +1,12 @@
 """A resource on its way into the store: read, checked and ready to be indexed, before any transaction begins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from clinic_net import audit
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import check, parse, stamp
 from clinic_net.fhir.jsontext import MAX_BYTES
@@ -63,6 +64,8 @@ class Order:
     with_patient: bool = False
     unit: int = 0
     """Orders of the same number are stored as a whole or not at all; 0 stands alone."""
+    origin: audit.Origin = field(default_factory=audit.here)
+    """Where it comes from, for the audit trail; whoever carries it may come from elsewhere."""
 
     @property
     def identity(self) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from clinic_net.kernel.errors import Place
 from clinic_net.kernel.gate import lightly
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
-from clinic_net.records import service
+from clinic_net.records import audit_answers, service
 from clinic_net.records.bundle_rules import Asking
 from clinic_net.records.drafts import Order, draft
 from clinic_net.records.entries import pairs_of
@@ -57,6 +57,13 @@ async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awai
     return await unless_gone(request, alone())
 
 
+async def _alone(exchange: Exchange, work: Callable[[Exchange], Awaitable[_Done]]) -> _Done:
+    """Do something in the exchange's own transaction, or in one made for it."""
+    if exchange.session is not None:
+        return await work(exchange)
+    return await _by_itself(exchange.request, exchange.hub, work)
+
+
 def _route(
     path: str,
     methods: list[str],
@@ -92,6 +99,8 @@ def _is_plain(request: Request) -> bool:
 async def read(exchange: Exchange) -> Response:
     """Read the current version."""
     rtype, fid = exchange.named
+    if audit_answers.is_asked(exchange, rtype):
+        return await _alone(exchange, lambda alone: audit_answers.read(alone, fid))
     exchange.demand(rtype, "r", fid)
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
         with lightly():
@@ -108,6 +117,8 @@ async def read(exchange: Exchange) -> Response:
 async def search(exchange: Exchange) -> Response:
     """Search a type."""
     rtype, _ = exchange.named
+    if audit_answers.is_asked(exchange, rtype):
+        return await _alone(exchange, lambda alone: audit_answers.search(alone, alone.pairs))
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, exchange.pairs)
     travelling = None

@@ -16,8 +16,8 @@ from clinic_net.records import history_store, store
 from clinic_net.records.errors import InvalidCursor, UnknownResource
 from clinic_net.records.history_store import Wanted
 from clinic_net.records.keys import Keys
-from clinic_net.records.reading import noted
 from clinic_net.records.shapes import Stored
+from clinic_net.records.trail import noted
 from clinic_net.records.vault import keys_of
 
 DEFAULT_COUNT = 50

@@ -5,7 +5,7 @@ credential was revoked meanwhile gets nothing. What may take long does not trave
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from weakref import WeakKeyDictionary
 
@@ -27,12 +27,13 @@ from clinic_net.records.errors import Abandoned
 from clinic_net.records.keys import Keys
 from clinic_net.records.plain_bundles import PlainBundle
 from clinic_net.records.putting import put_many
-from clinic_net.records.reading import Found, current, looked
+from clinic_net.records.reading import Found, current
 from clinic_net.records.search import DEFAULT_COUNT
 from clinic_net.records.search_cursors import Cursors
 from clinic_net.records.search_express import Straight, pages, straight
 from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
+from clinic_net.records.trail import looked, without_values
 from clinic_net.records.vault import keys_of, known_keys
 from clinic_net.records.writing import tell
 
@@ -47,6 +48,7 @@ class Reading:
     caller: ClientPrincipal
     rtype: str
     fid: str
+    origin: audit.Origin = field(default_factory=audit.here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Looking:
     search: Search
     straight: Straight
     first: bool
+    origin: audit.Origin = field(default_factory=audit.here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class Lanes:
                 found = await store.find_each(s, identities, scope=scope, now=now)
                 heads |= {(scope, *identity): head for identity, head in found.items()}
             answers: list[Stored | Exception] = []
-            events = []
+            events: list[audit.Event] = []
             for one in asked:
                 try:
                     _demand_valid(one.caller, valid)
@@ -157,8 +160,9 @@ class Lanes:
                     continue
                 answers.append(stored)
                 subject = f"{one.rtype}/{one.fid}"
-                events.append(looked("record.read", [stored], subject=subject, by=one.caller.address))
-            await audit.record_many(s, [event for event in events if event is not None], at=now)
+                by = one.caller.address
+                events += looked("record.read", [stored], subject=subject, by=by, origin=one.origin)
+            await audit.record_many(s, events, at=now)
         return answers
 
     async def _search(self, asked: Sequence[Looking]) -> list[Found | Exception]:
@@ -169,22 +173,21 @@ class Lanes:
             welcome = [one for one in asked if one.caller in valid]
             told = iter(await pages(s, [one.straight for one in welcome], scope=EVERYWHERE))
             answers: list[Found | Exception] = []
-            events = []
+            events: list[audit.Event] = []
             for one in asked:
                 if one.caller not in valid:
                     answers.append(CredentialRevoked())
                     continue
                 found = _found(one, next(told), keys)
                 answers.append(found)
-                events.append(
-                    looked(
-                        "record.search",
-                        found.entries,
-                        subject=one.search.resource_type,
-                        by=one.caller.address,
-                    )
+                events += looked(
+                    "record.search",
+                    found.entries,
+                    subject=without_values(one.search),
+                    by=one.caller.address,
+                    origin=one.origin,
                 )
-            await audit.record_many(s, [event for event in events if event is not None], at=now)
+            await audit.record_many(s, events, at=now)
         return answers
 
     async def _write(self, asked: Sequence[Writing]) -> list[Stored | Exception]:

@@ -12,7 +12,7 @@ from clinic_net.access.policy import RecordScope
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.links import Database
-from clinic_net.records import rules, store, store_writes
+from clinic_net.records import rules, store, store_writes, trail
 from clinic_net.records.drafts import Draft, Order
 from clinic_net.records.errors import (
     Abandoned,
@@ -55,7 +55,9 @@ async def put_many(
         told = await running.put([orders[position] for position in now_due])
         answers.update(zip(now_due, told, strict=True))
         waiting = [position for position in waiting if position not in answers]
-    return [answers[position] for position in range(len(orders))]
+    told = [answers[position] for position in range(len(orders))]
+    await trail.written(s, orders, told, now=now)
+    return told
 
 
 @dataclass(eq=False)

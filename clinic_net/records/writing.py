@@ -6,13 +6,14 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net import audit
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.jobs import announce
 from clinic_net.kernel.links import Database
 from clinic_net.records import search as pages
-from clinic_net.records import store, store_writes
+from clinic_net.records import store, store_writes, trail
 from clinic_net.records.drafts import Order, draft, read_resource
 from clinic_net.records.errors import (
     MalformedRequest,
@@ -117,6 +118,7 @@ async def delete(  # noqa: PLR0913 -- as ``put``
     )
     await store_writes.replace(s, [change], scope=scope, now=milliseconds(now))
     stored = stored_by(change, milliseconds(now))
+    await audit.record_many(s, [trail.wrote(stored, origin=audit.here())], at=now)
     await _news(s, [stored], news)
     return stored
 
@@ -173,7 +175,7 @@ async def put_unless_found(  # noqa: PLR0913 -- as ``put``
     await store.hold_conditions(s, [await condition_key(s, criteria, tenant)], scope=scope, now=now)
     found = await match_one(s, criteria, scope=scope, now=now)
     if found is not None:
-        return stored_of(found)
+        return await seen(s, found, scope=scope, author=author, now=now)
     return await put(
         s,
         text,
@@ -186,6 +188,14 @@ async def put_unless_found(  # noqa: PLR0913 -- as ``put``
         with_patient=with_patient,
         news=news,
     )
+
+
+async def seen(s: AsyncSession, found: Head, *, scope: RecordScope, author: str, now: datetime) -> Stored:
+    """Return what a conditional create found, which its caller reads by that: it is written down as a read."""
+    stored = stored_of(found)
+    subject = f"{stored.rtype}/{stored.fid}"
+    await trail.noted(s, "record.read", [stored], subject=subject, scope=scope, now=now, by=author)
+    return stored
 
 
 async def condition_key(s: AsyncSession, criteria: Search, tenant: str) -> int:

@@ -100,6 +100,11 @@ MATRIX: dict[str, Row] = {
     "GET /fhir/openapi.json": Row(_all(200), JSON),
     "GET /sign-in": Row(_all(200)),
     "POST /language": Row(_all(303), form={"language": "vi"}),
+    "GET /audit": _page(200, "auditor"),
+    "POST /audit": _written(200, "auditor", patient=NOBODY),
+    "GET /audit/v1/checkpoint": Row(_all(404), JSON),
+    "GET /audit/v1/proof/{old}/{new}": Row(_all(422), JSON),
+    "POST /audit/v1/checkpoint": Row(_all(422), JSON, body=b"none"),
     # credentials
     "POST /oauth/token": Row(_all(401), JSON, form={"grant_type": "client_credentials", "client_id": "x"}),
     "POST /access/v1/session": Row(_all(401), JSON, form={"login": "nobody", "password": "x" * 12}),
@@ -193,7 +198,7 @@ MATRIX: dict[str, Row] = {
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     # pages
-    "GET /": Row((303, 303, 303, 303, 303, 200, 403, 403)),
+    "GET /": Row((303, 303, 303, 303, 303, 303, 403, 403)),
     "GET /doctor": _page(200, "doctor", "nurse"),
     "POST /doctor/duty": _written(303, "doctor", on="false"),
     "GET /doctor/cases": _page(200, "doctor"),
