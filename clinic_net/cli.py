@@ -189,6 +189,7 @@ async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]
             facility=facility.code,
             name=arguments.name or arguments.login,
             specialties=arguments.specialty,
+            patient=arguments.patient,
             now=hub.now(),
         )
     return {"login": arguments.login, "password": password}
@@ -336,6 +337,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--facility", required=True, help="facility code, five characters")
     made.add_argument("--name", help="display name")
     made.add_argument("--specialty", action="append", default=[], help="may be given several times")
+    made.add_argument("--patient", metavar="ID", help="of a citizen: the FHIR id of their own Patient")
     made = add(group("client", "systems that use the API"), "add", task(add_client))
     made.add_argument("name")
     made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
