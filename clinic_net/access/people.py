@@ -103,6 +103,7 @@ async def disable_user(session: AsyncSession, login: str, *, by: str, now: datet
         UnknownUser: there is none with this login.
         LastAdministrator: it is the last national administrator's.
     """
+    await one_administrator_at_a_time(session)
     user = await store.user_of_login(session, login)
     if user is None:
         raise UnknownUser
@@ -112,8 +113,13 @@ async def disable_user(session: AsyncSession, login: str, *, by: str, now: datet
     await audit.record(session, actor=by, action="user.disable", subject=f"user:{user.id}", at=now)
 
 
+async def one_administrator_at_a_time(session: AsyncSession) -> None:
+    """Wait until nobody else changes accounts, before any of them is locked: two could wait for each other."""
+    await store.lock(session, b"accounts")
+
+
 async def demand_not_last(session: AsyncSession, user: User) -> None:
-    """Refuse to take the last national administrator away; two at once: one waits, and is refused.
+    """Refuse to take the last national administrator away. Call :func:`one_administrator_at_a_time` first.
 
     Raises:
         LastAdministrator: nobody else is one.
@@ -152,6 +158,14 @@ async def change_password(
             at=now,
             purpose=who.purpose,
         )
+
+
+async def replace_password(session: AsyncSession, user: User) -> str:
+    """Give an account a random password that is good for one sign-in, and return it. The caller ends its sessions."""
+    password = rules.random_password(secrets.choice)
+    user.password, user.must_change = await passwords.hash_of(password), True
+    session.add(user)
+    return password
 
 
 async def _demand_good(session: AsyncSession, password: str, *, login: str, name: str, facility: str) -> None:

@@ -25,6 +25,7 @@ HOME = {
     Role.NURSE: "/doctor",
     Role.COORDINATOR: "/board",
     Role.OPERATOR: "/board",
+    Role.NATIONAL: "/people",
 }
 """Where each role arrives; an auditor has no page yet."""
 

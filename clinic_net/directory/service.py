@@ -98,6 +98,11 @@ async def hospitals(session: AsyncSession, province: str) -> Sequence[Facility]:
     return await store.facilities(session, province=province, kinds=kinds)
 
 
+async def facilities(session: AsyncSession, province: str | None) -> Sequence[Facility]:
+    """Return a province's facilities (None: all of them), most specialised first, then by name."""
+    return await store.facilities(session, province=province)
+
+
 async def ring_tiers(session: AsyncSession, site_code: str, as_of: date) -> tuple[Tier, ...]:
     """Return whom a station's call rings, tier by tier: who backs it first, its province, the nation.
 

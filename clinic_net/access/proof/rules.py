@@ -66,18 +66,25 @@ def guessable(password: str, *, about: Iterable[str]) -> bool:
     return len(left) < _LEFT_TO_GUESS or len(set(left)) < 4
 
 
-def _spellings(password: str) -> tuple[str, str]:
-    return _plain(password), _plain(password.lower().translate(_LOOKALIKE))
+def _spellings(password: str) -> tuple[str, str, str]:
+    """Return a password as it is, with digits read as the letters they stand for, and so after its runs are gone."""
+    small = password.lower()
+    cut = _without_runs(small)
+    return _plain(small), _plain(small.translate(_LOOKALIKE)), _plain(cut.translate(_LOOKALIKE))
+
+
+def _without_runs(text: str) -> str:
+    for run in _RUNS:
+        for length in range(len(run), 3, -1):
+            for at in range(len(run) - length + 1):
+                text = text.replace(run[at : at + length], " ")
+    return text
 
 
 def _without(text: str, words: Iterable[str]) -> str:
     for word in reversed(list(words)):
         text = text.replace(word, " ")
-    for run in _RUNS:
-        for length in range(len(run), 3, -1):
-            for at in range(len(run) - length + 1):
-                text = text.replace(run[at : at + length], " ")
-    text = re.sub(r"(.{1,3})\1+", r"\1", text)
+    text = re.sub(r"(.{1,3})\1+", r"\1", _without_runs(text))
     text = re.sub(r"(?:19|20)\d\d", " ", text)
     return text.replace(" ", "")
 
