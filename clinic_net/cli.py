@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
 from clinic_net import processes, serving
+from clinic_net.access import commands as accounts
 from clinic_net.access import service as access
-from clinic_net.access.principals import Role
+from clinic_net.access.commands import OPERATOR
 from clinic_net.app import create_app
 from clinic_net.bench import command as bench
 from clinic_net.clinical import triage
@@ -32,9 +33,6 @@ from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
-
-OPERATOR = "operator:terminal"
-"""How the audit trail names whoever has a shell on the hub."""
 
 
 class _Unready(Exception):
@@ -178,23 +176,6 @@ async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, obj
         return dict(await directory.seed_network(session))
 
 
-async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a person who can sign in; the password is shown once."""
-    async with hub.sessions() as session, session.begin():
-        facility = await directory.facility(session, arguments.facility)
-        password = await access.add_user(
-            session,
-            login=arguments.login,
-            role=Role(arguments.role),
-            facility=facility.code,
-            name=arguments.name or arguments.login,
-            specialties=arguments.specialty,
-            patient=arguments.patient,
-            now=hub.now(),
-        )
-    return {"login": arguments.login, "password": password}
-
-
 async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Add a system that may use the API; its secret is shown once."""
     async with hub.sessions() as session, session.begin():
@@ -331,13 +312,10 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_arguments(add(group("bench", "measure"), "records", bench.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
-    made = add(group("user", "people who sign in"), "add", task(add_user))
-    made.add_argument("login")
-    made.add_argument("--role", required=True, choices=[role.value for role in Role])
-    made.add_argument("--facility", required=True, help="facility code, five characters")
-    made.add_argument("--name", help="display name")
-    made.add_argument("--specialty", action="append", default=[], help="may be given several times")
-    made.add_argument("--patient", metavar="ID", help="of a citizen: the FHIR id of their own Patient")
+    people = group("user", "people who sign in")
+    add(people, "disable", task(accounts.disable_user)).add_argument("login")
+    add(people, "reset", task(accounts.reset_user)).add_argument("login")
+    accounts.describe_person(add(people, "add", task(accounts.add_user)))
     made = add(group("client", "systems that use the API"), "add", task(add_client))
     made.add_argument("name")
     made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')

@@ -16,6 +16,7 @@ from clinic_net.access.model import User
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.access.proof.errors import PasswordGuessable, PatientMalformed
 from clinic_net.access.proof.rules import guessable
+from clinic_net.access.proof.service import forget_factors
 from clinic_net.access.sessions import end_sessions, principal_of
 from clinic_net.directory import service as directory
 from clinic_net.kernel.db import Sessions
@@ -158,6 +159,25 @@ async def change_password(
             at=now,
             purpose=who.purpose,
         )
+
+
+async def reset_user(session: AsyncSession, login: str, *, by: str, now: datetime) -> str:
+    """Forget somebody's second factors and give them a password that is good for one sign-in; their sessions end.
+
+    For a shell on the hub, where nobody can be asked to approve: when every administrator has lost their telephone.
+
+    Raises:
+        UnknownUser: there is none with this login.
+    """
+    await one_administrator_at_a_time(session)
+    found = await store.user_of_login(session, login)
+    if found is None:
+        raise UnknownUser
+    password = await replace_password(session, found)
+    await forget_factors(session, found.id, by=by, now=now)
+    await end_sessions(session, found.id, by=by, now=now)
+    await audit.record(session, actor=by, action="user.password.reset", subject=f"user:{found.id}", at=now)
+    return password
 
 
 async def replace_password(session: AsyncSession, user: User) -> str:

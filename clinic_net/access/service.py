@@ -39,6 +39,7 @@ from clinic_net.access.people import (
     disable_user,
     people,
     province_of,
+    reset_user,
     user,
 )
 from clinic_net.access.rules import CODE_PREFIX_LENGTH, normal_code
@@ -110,6 +111,7 @@ __all__ = [
     "people",
     "province_of",
     "relations_of",
+    "reset_user",
     "revoke_device",
     "sessions_of",
     "set_up_done",

@@ -110,7 +110,7 @@ async def app(request: Request, user: access.FreshUser, code: Typed) -> Response
         codes = await browsers.confirm_totp(request, user, code)
     except (WrongCode, TooMany) as refusal:
         return await set_up_page(request, user, must=False, refusal=refusal)
-    return render(request, "recovery.html", user=user, codes=codes)
+    return render(request, "recovery.html", user=user, codes=codes, to="/account")
 
 
 @router.post("/account/app/remove")
@@ -138,7 +138,7 @@ async def recovery(
     if not (await proofs.factors_of(session, user.id)).any:
         raise LastFactor
     codes = await proofs.renew_recovery_codes(session, user.id, key=hub.settings.token_key, now=now)
-    return render(request, "recovery.html", user=user, codes=codes)
+    return render(request, "recovery.html", user=user, codes=codes, to="/account")
 
 
 # -- proving that it is oneself

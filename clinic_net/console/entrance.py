@@ -1,8 +1,9 @@
 """Sign in step by step, sign out, choose a language, arrive at one's own page."""
 
 from typing import Annotated
+from urllib.parse import quote, unquote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
@@ -14,7 +15,7 @@ from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.access.proof import service as proofs
 from clinic_net.access.proof.errors import PasswordGuessable, SignInExpired, SignInUnfinished, WrongCode
 from clinic_net.console import i18n
-from clinic_net.console.pages import page_before, render
+from clinic_net.console.pages import page_before, render, safe_path
 from clinic_net.kernel.errors import Refusal, TooMany
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
 
@@ -32,6 +33,9 @@ HOME = {
 STEPS = {"factor": "/sign-in/factor", "password": "/sign-in/password", "set-up": "/sign-in/set-up"}
 """Where each part of a sign-in that is still owed is done."""
 
+NEXT = "clinic_net_next"
+"""The cookie that says where somebody was going when they were led to sign in."""
+
 Typed = Annotated[str, Form(max_length=400)]
 
 
@@ -43,8 +47,22 @@ async def home(request: Request, user: access.CurrentUser) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in_form(request: Request) -> Response:
-    return _sign_in_page(request)
+async def sign_in_form(request: Request, to: Annotated[str, Query(alias="next")] = "") -> Response:
+    """Show the form. ``next`` is a path of this hub to go on to once signed in, however many steps that takes."""
+    page = _sign_in_page(request)
+    if to:
+        page.set_cookie(
+            NEXT, quote(safe_path(to)), max_age=600, httponly=True, samesite="lax", path="/sign-in"
+        )
+        page.set_cookie(
+            NEXT, quote(safe_path(to)), max_age=600, httponly=True, samesite="lax", path="/passkeys"
+        )
+    return page
+
+
+def goes_on_to(request: Request) -> str:
+    """Return where somebody goes who has just signed in."""
+    return safe_path(unquote(request.cookies.get(NEXT, "/")))
 
 
 def _sign_in_page(
@@ -66,7 +84,7 @@ def _sign_in_page(
 
 @router.post("/sign-in")
 async def sign_in(request: Request, login: Typed, password: Typed) -> Response:
-    response = RedirectResponse("/", 303)
+    response = _onward(request)
     try:
         await browsers.sign_in(request, response, login, password)
     except SignInUnfinished as unfinished:
@@ -123,9 +141,17 @@ async def factor(request: Request, code: Typed) -> Response:
 
 async def arrive(request: Request, token: str) -> Response:
     """Open the session of half a sign-in, or lead on to what is still owed."""
-    response = RedirectResponse("/", 303)
+    response = _onward(request)
     done = await browsers.finish(request, response, token)
     return _next_step(done) if isinstance(done, str) else response
+
+
+def _onward(request: Request) -> Response:
+    response = RedirectResponse(goes_on_to(request), 303)
+    if NEXT in request.cookies:
+        for path in ("/sign-in", "/passkeys"):
+            response.delete_cookie(NEXT, path=path, httponly=True, samesite="lax")
+    return response
 
 
 def _next_step(step: str | None) -> Response:
@@ -189,7 +215,7 @@ async def set_up(request: Request, hub: CurrentHub, now: Now, code: Typed) -> Re
         codes = await browsers.confirm_totp(request, half.user, code, half=token)
     except (WrongCode, TooMany) as refusal:
         return await set_up_page(request, half.user, must=True, refusal=refusal)
-    page = render(request, "recovery.html", user=None, codes=codes)
+    page = render(request, "recovery.html", user=None, codes=codes, to=goes_on_to(request))
     await browsers.finish(request, page, token)
     return page
 

@@ -61,14 +61,16 @@ def safe_path(path: str) -> str:
         path.startswith("/")
         and not path.startswith(("//", "/\\"))
         and path.isprintable()
-        and len(path) <= 300
+        and len(path) <= 2_000
     )
     return path if fine else "/"
 
 
 def _to_verify(request: Request) -> Response:
     """Lead somebody to prove that it is them, and then back to where they were."""
-    back = request.url.path if request.method == "GET" and not is_fragment(request) else page_before(request)
+    query = f"?{request.url.query}" if request.url.query else ""
+    asked = request.method == "GET" and not is_fragment(request)
+    back = request.url.path + query if asked else page_before(request)
     to = "/verify?" + urlencode({"next": safe_path(back)})
     if is_fragment(request):
         return Response(status_code=403, headers={"HX-Redirect": to})

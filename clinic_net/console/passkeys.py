@@ -13,7 +13,7 @@ from clinic_net.access.errors import RoleNotAllowed
 from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.proof import service as proofs
 from clinic_net.access.proof.errors import SignInExpired
-from clinic_net.console.entrance import STEPS
+from clinic_net.console.entrance import STEPS, goes_on_to
 from clinic_net.console.pages import safe_path
 from clinic_net.kernel.http import CurrentHub, hub_of
 from clinic_net.kernel.hub import Hub
@@ -69,7 +69,7 @@ async def answer(
     occasion: For,
     credential: Credential,
     label: Annotated[str, Body(max_length=60)] = "",
-    to: Annotated[str, Body(alias="next", max_length=300)] = "/",
+    to: Annotated[str, Body(alias="next", max_length=2_000)] = "/",
 ) -> Response:
     """Take what the browser made. Returns where the page goes on, as ``to``."""
     browsers.refuse_other_sites(request)
@@ -77,7 +77,7 @@ async def answer(
     match occasion:
         case "sign-in":
             await browsers.sign_in_with_passkey(request, response, credential)
-            goes_on = "/"
+            goes_on = goes_on_to(request)
         case "factor":
             token = browsers.half_token(request)
             await browsers.show_passkey(request, token, credential)
@@ -102,7 +102,7 @@ async def answer(
 
 async def _finish(request: Request, response: Response, token: str) -> str:
     done = await browsers.finish(request, response, token)
-    return STEPS[done] if isinstance(done, str) else "/"
+    return STEPS[done] if isinstance(done, str) else goes_on_to(request)
 
 
 async def _add(request: Request, credential: dict[str, Any], label: str) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pyotp
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlmodel import select
 
 from clinic_net.access import service as access
@@ -306,3 +307,45 @@ async def test_every_proof_and_every_refused_one_is_in_the_trail(
         found = await session.exec(select(AuditEvent).where(AuditEvent.actor == person.user.address))
         told = [(event.action, event.outcome) for event in found.all()]
     assert {("user.totp.add", "ok"), ("user.verify", "wrong-code"), ("user.sign_in", "ok")} <= set(told)
+
+
+# -- where one was going
+
+
+async def test_who_was_led_to_sign_in_arrives_where_they_were_going(
+    pages: FastAPI, strict: Hub, clock: Clock
+) -> None:
+    person, secret, _ = await with_app(pages, strict, clock)
+    async with browser(pages) as client:
+        await client.get("/sign-in", params={"next": "/account?from=elsewhere&x=ă"})
+        await sign_in(client, person.login)
+        done = await enter(client, code_of(secret, clock))
+        assert done.headers["location"] == "/account?from=elsewhere&x=%C4%83"
+        clock.forward(timedelta(minutes=1))
+        await client.post("/sign-out")
+        await sign_in(client, person.login)
+        assert (await enter(client, code_of(secret, clock))).headers["location"] == "/"
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:1"])
+async def test_signing_in_never_leads_to_another_site(pages: FastAPI, strict: Hub, elsewhere: str) -> None:
+    person = await add_person(strict, Role.DOCTOR)
+    async with browser(pages) as client:
+        await client.get("/sign-in", params={"next": elsewhere})
+        assert (await sign_in(client, person.login)).headers["location"] == "/"
+
+
+async def test_an_app_whose_key_is_gone_proves_nothing_and_can_be_reset(
+    pages: FastAPI, strict: Hub, clock: Clock
+) -> None:
+    """The hub was given another token key."""
+    person, secret, codes = await with_app(pages, strict, clock)
+    other = replace(strict, settings=strict.settings.model_copy(update={"token_key": SecretStr("u" * 48)}))
+    async with half_way(app_of(other), person) as client:
+        assert (await enter(client, code_of(secret, clock))).status_code == 401
+        assert (await enter(client, codes[0])).status_code == 401
+    async with other.sessions() as session, session.begin():
+        given = await access.reset_user(session, person.login, by="operator:terminal", now=clock())
+    async with browser(app_of(other)) as client:
+        answer = await client.post("/sign-in", data={"login": person.login, "password": given})
+        assert answer.headers["location"] == "/sign-in/password"

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pyotp
 import segno
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -31,9 +32,13 @@ def _sealed(secret: str, user: UUID, key: SecretStr) -> bytes:
     return nonce + AESGCM(derive(key, Use.TOTP_SECRET)).encrypt(nonce, secret.encode(), user.bytes)
 
 
-def _opened(sealed: bytes, user: UUID, key: SecretStr) -> str:
+def _opened(sealed: bytes, user: UUID, key: SecretStr) -> str | None:
+    """Return a secret; None when it was sealed for somebody else, or under a key that the hub no longer has."""
     cipher = AESGCM(derive(key, Use.TOTP_SECRET))
-    return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], user.bytes).decode()
+    try:
+        return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], user.bytes).decode()
+    except InvalidTag:
+        return None
 
 
 async def begin_totp(
@@ -49,12 +54,13 @@ async def begin_totp(
     found = await store.totp(session, user)
     if found is not None and found.confirmed_at is not None:
         raise WrongCode
-    if found is None:
+    secret = _opened(found.secret, user, key) if found is not None else None
+    if secret is None:
         secret = pyotp.random_base32()
-        session.add(Totp(user_id=user, secret=_sealed(secret, user, key), created_at=now))
+        app = found or Totp(user_id=user, secret=b"", created_at=now)
+        app.secret = _sealed(secret, user, key)
+        session.add(app)
         await session.flush()
-    else:
-        secret = _opened(found.secret, user, key)
     address = pyotp.TOTP(secret).provisioning_uri(name=login, issuer_name=ISSUER)
     picture = segno.make(address, error="m").svg_inline(svgclass="qr", lineclass=None, omitsize=True)
     return secret, picture
@@ -126,7 +132,10 @@ def _use(app: Totp, typed: str, *, key: SecretStr, now: datetime) -> None:
         WrongCode: it is not the code of a step near ``now``, or not newer than the last one used.
     """
     code = typed.replace(" ", "")
-    clock = pyotp.TOTP(_opened(app.secret, app.user_id, key))
+    secret = _opened(app.secret, app.user_id, key)
+    if secret is None:
+        raise WrongCode
+    clock = pyotp.TOTP(secret)
     step = int(now.timestamp()) // STEP_SECONDS
     for candidate in range(step - _STEPS_AROUND, step + _STEPS_AROUND + 1):
         right = pyotp.utils.strings_equal(code, clock.generate_otp(candidate))
