@@ -17,6 +17,7 @@ from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.access.proof.errors import PasswordGuessable, PatientMalformed
 from clinic_net.access.proof.rules import guessable
 from clinic_net.access.proof.service import forget_factors
+from clinic_net.access.proof.store import forget_pending
 from clinic_net.access.sessions import end_sessions, principal_of
 from clinic_net.directory import service as directory
 from clinic_net.kernel.db import Sessions
@@ -136,7 +137,8 @@ async def change_password(
 ) -> None:
     """Give a person the password they chose; their other sessions end. Who they are was proved before.
 
-    ``but`` names the session that goes on. It takes transactions of its own: no connection waits for a hash.
+    ``but`` names the session that goes on; without one it is the half sign-in of the first time that does.
+    It takes transactions of its own: no connection waits for a hash.
 
     Raises:
         PasswordWeak, PasswordGuessable: as they say. SignInBusy: too many people at once.
@@ -150,6 +152,8 @@ async def change_password(
             raise UnknownUser
         user.password, user.must_change = hashed, False
         session.add(user)
+        if but is not None:
+            await forget_pending(session, user.id)  # begun with the old password, perhaps by somebody else
         await end_sessions(session, user.id, by=who.address, now=now, but=but)
         await audit.record(
             session,
@@ -185,6 +189,7 @@ async def replace_password(session: AsyncSession, user: User) -> str:
     password = rules.random_password(secrets.choice)
     user.password, user.must_change = await passwords.hash_of(password), True
     session.add(user)
+    await forget_pending(session, user.id)
     return password
 
 

@@ -206,6 +206,20 @@ async def test_half_a_sign_in_ends_after_ten_minutes(pages: FastAPI, strict: Hub
         assert (await client.get("/sign-in/factor")).headers["location"] == "/sign-in"
 
 
+async def test_a_new_password_ends_what_was_begun_with_the_old_one(
+    pages: FastAPI, strict: Hub, clock: Clock
+) -> None:
+    person, secret, codes = await with_app(pages, strict, clock)
+    async with half_way(pages, person) as owner:
+        await enter(owner, code_of(secret, clock))
+        async with half_way(pages, person) as thief:
+            form = {"password": "bốn từ chẳng liên quan", "again": "bốn từ chẳng liên quan"}
+            assert (await owner.post("/account/password", data=form)).status_code == 303
+            assert (await enter(thief, codes[0])).status_code == 401
+            assert COOKIE not in thief.cookies
+        assert (await owner.get("/account")).status_code == 200
+
+
 async def test_an_account_that_is_closed_meanwhile_does_not_open(
     pages: FastAPI, strict: Hub, clock: Clock
 ) -> None:
