@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.principals import ADMINISTRATORS
 from clinic_net.access.routes import router as access_routes
 from clinic_net.audit.routes import router as audit_routes
 from clinic_net.fhir.outcome import from_refusal
@@ -58,6 +59,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_hub(settings, now=now) as hub:
             app.state.hub = hub
+            if relaxed := sorted({role.value for role in ADMINISTRATORS} - set(settings.mfa_roles)):
+                log.warning("second_factor_relaxed", count=len(relaxed))
             async with signalling.running(app):
                 background = asyncio.create_task(worker.run(hub), name="worker") if with_worker else None
                 # Python's full collection stops the loop for a second with 14,000 sockets; what lives

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
 from clinic_net import processes, serving
+from clinic_net.access import commands as accounts
 from clinic_net.access import service as access
-from clinic_net.access.principals import Role
+from clinic_net.access.commands import OPERATOR
 from clinic_net.app import create_app
 from clinic_net.audit import command as audit
 from clinic_net.bench import audit as bench_audit
@@ -35,9 +36,6 @@ from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
-
-OPERATOR = "operator:terminal"
-"""How the audit trail names whoever has a shell on the hub."""
 
 
 class _Unready(Exception):
@@ -181,22 +179,6 @@ async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, obj
         return dict(await directory.seed_network(session))
 
 
-async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a person who can sign in; the password is shown once."""
-    async with hub.sessions() as session, session.begin():
-        facility = await directory.facility(session, arguments.facility)
-        password = await access.add_user(
-            session,
-            login=arguments.login,
-            role=Role(arguments.role),
-            facility=facility.code,
-            name=arguments.name or arguments.login,
-            specialties=arguments.specialty,
-            now=hub.now(),
-        )
-    return {"login": arguments.login, "password": password}
-
-
 async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Add a system that may use the API; its secret is shown once."""
     async with hub.sessions() as session, session.begin():
@@ -335,12 +317,10 @@ def parser() -> argparse.ArgumentParser:
     for name, work in (("records", bench), ("audit", bench_audit)):
         work.add_arguments(add(measures, name, work.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
-    made = add(group("user", "people who sign in"), "add", task(add_user))
-    made.add_argument("login")
-    made.add_argument("--role", required=True, choices=[role.value for role in Role])
-    made.add_argument("--facility", required=True, help="facility code, five characters")
-    made.add_argument("--name", help="display name")
-    made.add_argument("--specialty", action="append", default=[], help="may be given several times")
+    people = group("user", "people who sign in")
+    add(people, "disable", task(accounts.disable_user)).add_argument("login")
+    add(people, "reset", task(accounts.reset_user)).add_argument("login")
+    accounts.describe_person(add(people, "add", task(accounts.add_user)))
     made = add(group("client", "systems that use the API"), "add", task(add_client))
     made.add_argument("name")
     made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')

@@ -24,6 +24,7 @@ from clinic_net.access.errors import (
 from clinic_net.access.keys import Use, derive, digest
 from clinic_net.access.model import Client, Device, UsedJti
 from clinic_net.access.principals import ClientPrincipal, Principal, StationPrincipal, UserPrincipal
+from clinic_net.access.sessions import keep_in_use
 from clinic_net.kernel.ids import new_id
 from clinic_net.kernel.links import Database
 
@@ -201,15 +202,17 @@ async def still_valid(
     """Return those whose credential still stands: session open and account enabled, device active in its
     epoch, client enabled. Whoever is missing from the answer was revoked: close their sockets.
 
-    The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
+    A person's open socket is use of their session, except an administrator's: a doctor who waits for a call, or talks
+    in one, is not idle. The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
     """
     people = {p: bytes.fromhex(p.session) for p in principals if isinstance(p, UserPrincipal)}
     stations = {p: (p.device, p.epoch) for p in principals if isinstance(p, StationPrincipal)}
     clients = [p for p in principals if isinstance(p, ClientPrincipal)]
     valid: set[Principal] = set()
     if people:
-        tokens_open = await store.open_sessions(session, people.values(), now)
-        valid |= {p for p, token in people.items() if token in tokens_open}
+        used = await store.open_sessions(session, people.values(), now)
+        valid |= {p for p, name in people.items() if name in used}
+        await keep_in_use(session, {p: used[name] for p, name in people.items() if name in used}, now=now)
     if stations:
         active = await store.active_among(session, stations.values())
         valid |= {p for p, device in stations.items() if device in active}

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -28,7 +28,7 @@ from clinic_net.access.principals import (
     place_of,
     purpose_of,
 )
-from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
 
@@ -90,45 +90,6 @@ class SameOriginOnly:
         await self._app(scope, receive, send)
 
 
-async def sign_in(connection: HTTPConnection, response: Response, login: str, password: str) -> UserPrincipal:
-    """Check login and password and put the session's cookie on ``response``. Call it outside any transaction.
-
-    Raises:
-        WrongCredentials, TooMany, SignInBusy: see :func:`service.sign_in`.
-        CrossSite: a page of another site sent the form.
-    """
-    hub = hub_of(connection)
-    settings, remote = hub.settings, remote_address(connection)
-    says_where = {"origin", "sec-fetch-site"} & set(connection.headers.keys())
-    if says_where and not comes_from_here(connection, settings.public_url):
-        raise CrossSite
-    credentials = service.Credentials(login, password, remote, former=connection.cookies.get(COOKIE))
-    tried = service.trying_to_sign_in(login.strip().lower(), remote, settings.token_key)
-    signed_in = await service.sign_in(
-        hub.sessions, credentials, tried=tried, lifetime=settings.session_lifetime, now=hub.now()
-    )
-    response.set_cookie(
-        COOKIE,
-        signed_in.token,
-        max_age=int(settings.session_lifetime.total_seconds()),
-        path="/",
-        secure=settings.public_url.startswith("https:"),
-        httponly=True,
-        samesite="lax",
-    )
-    return signed_in.user
-
-
-async def sign_out(
-    connection: HTTPConnection, response: Response, session: AsyncSession, *, now: datetime
-) -> None:
-    """End the session of the browser's cookie, if it is open, and take the cookie away."""
-    token = connection.cookies.get(COOKIE)
-    if token is not None:
-        await service.sign_out(session, token, now=now)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
-
-
 def _bearer(connection: HTTPConnection) -> str | None:
     header = connection.headers.get("authorization")
     if header is None:
@@ -168,7 +129,8 @@ async def principal_of(
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise NotSignedIn
-    return _acting(await service.signed_in(session, cookie, now=now))
+    polling = connection.headers.get("hx-request") == "true" and connection.scope.get("method") == "GET"
+    return _acting(await service.signed_in(session, cookie, now=now, polling=polling))
 
 
 def _acting(principal: _Known) -> _Known:
@@ -220,6 +182,26 @@ def require(*roles: Role) -> Callable[[UserPrincipal], Awaitable[UserPrincipal]]
         return user
 
     return has_role
+
+
+async def _fresh_user(user: CurrentUser, now: Now) -> UserPrincipal:
+    service.fresh(user, now)
+    return user
+
+
+FreshUser = Annotated[UserPrincipal, Depends(_fresh_user)]
+"""A person who proved a moment ago to be there (:func:`service.fresh`); others are led to ``/verify`` and back."""
+
+
+def require_fresh(*roles: Role) -> Callable[[UserPrincipal, datetime], Awaitable[UserPrincipal]]:
+    """Return a dependency as :func:`require`, of somebody who proved a moment ago to be there."""
+    has_role = require(*roles)
+
+    async def is_fresh(user: CurrentUser, now: Now) -> UserPrincipal:
+        service.fresh(await has_role(user), now)
+        return user
+
+    return is_fresh
 
 
 async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:

@@ -13,6 +13,10 @@ class Use(StrEnum):
     ACCESS_TOKEN = "access-token"  # noqa: S105 -- a name, not a secret
     ENROLMENT_CODE = "enrolment-code"
     ATTEMPT = "attempt"
+    TOTP_SECRET = "totp-secret"  # noqa: S105 -- a name, not a secret
+    RECOVERY_CODE = "recovery-code"
+    KNOWN_BROWSER = "known-browser"
+    PASSKEY_CHALLENGE = "passkey-challenge"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

@@ -11,11 +11,15 @@ from clinic_net.kernel.db import Instant
 
 
 class User(SQLModel, table=True):
-    """A person who may sign in. ``password`` is an argon2id hash in PHC form."""
+    """A person who may sign in. ``password`` is an argon2id hash in PHC form; ``must_change`` says that somebody else
+    knows it too. ``patient`` is the FHIR id of a citizen's own Patient."""
 
     __tablename__ = "access_user"
     __table_args__ = (
-        CheckConstraint("role in ('doctor', 'nurse', 'coordinator', 'operator', 'auditor')", name="role"),
+        CheckConstraint(
+            "role in ('doctor', 'nurse', 'coordinator', 'operator', 'auditor', 'national', 'citizen')",
+            name="role",
+        ),
         Index("ix_access_user_facility", "facility", "role"),
     )
 
@@ -28,22 +32,36 @@ class User(SQLModel, table=True):
     specialties: list[str] = Field(sa_column=Column(ARRAY(String), nullable=False))
     language: str = Field(default="vi", max_length=5)
     password: str = Field(max_length=200)
+    must_change: bool = False
+    patient: str | None = Field(default=None, max_length=64)
     created_at: Instant
     disabled_at: Instant | None = None
 
 
 class Session(SQLModel, table=True):
-    """One sign-in. ``token`` is the SHA-256 of the cookie's value."""
+    """One sign-in. ``token`` is the SHA-256 of the cookie's value now, ``name`` that of its first value.
+
+    A cookie gets a new value when its holder proves anew to be there; what lives longer, like an open socket,
+    knows a session by its name. ``idle_seconds`` without use end it too (null: they do not).
+    """
 
     __tablename__ = "access_session"
     __table_args__ = (
         Index("ix_access_session_user", "user_id"),
+        Index("ix_access_session_name", "name"),
         Index("ix_access_session_expires", "expires_at"),
     )
 
     token: bytes = Field(primary_key=True)
+    name: bytes | None = None
     user_id: UUID = Field(foreign_key="access_user.id")
+    assurance: str = Field(default="password", max_length=8)
+    purpose: str | None = Field(default=None, max_length=8)
+    browser: str = Field(default="", max_length=40)
     created_at: Instant
+    verified_at: Instant | None = None
+    last_used_at: Instant | None = None
+    idle_seconds: int | None = None
     expires_at: Instant
     ended_at: Instant | None = None
 

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.access import http, service
+from clinic_net.access import browsers, http, service
 from clinic_net.access.errors import InvalidClient, InvalidRequest, OAuthRefusal, UnsupportedGrantType
 from clinic_net.access.principals import UserPrincipal
+from clinic_net.access.proof.errors import SignInUnfinished
 from clinic_net.access.tokens import Minted
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
@@ -133,10 +134,19 @@ def _view(user: UserPrincipal) -> SessionView:
 
 @router.post("/access/v1/session")
 async def sign_in(
-    request: Request, response: Response, login: Annotated[str, Form()], password: Annotated[str, Form()]
+    request: Request,
+    response: Response,
+    login: Annotated[str, Form()],
+    password: Annotated[str, Form()],
+    code: Annotated[str, Form()] = "",
 ) -> SessionView:
-    """Sign in; the cookie comes with the answer."""
-    return _view(await http.sign_in(request, response, login, password))
+    """Sign in; the cookie comes with the answer. ``code`` is the second factor, of who has one."""
+    try:
+        return _view(await browsers.sign_in(request, response, login, password))
+    except SignInUnfinished as unfinished:
+        if not code:
+            raise
+        return _view(await browsers.sign_in_with_code(request, response, unfinished, code))
 
 
 @router.get("/access/v1/session")
@@ -148,4 +158,4 @@ async def who(user: http.CurrentUser) -> SessionView:
 @router.delete("/access/v1/session", status_code=204)
 async def sign_out(request: Request, response: Response, session: UnitOfWork, now: Now) -> None:
     """Sign out; the same when nobody was signed in."""
-    await http.sign_out(request, response, session, now=now)
+    await browsers.sign_out(request, response, session, now=now)

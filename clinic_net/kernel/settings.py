@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,7 +65,22 @@ class HubSettings(BaseSettings):
     database_wait: Duration = timedelta(seconds=10)
 
     session_lifetime: Duration = timedelta(hours=12)
-    """A person signs in once per shift."""
+    """A person signs in once per shift (NIST SP 800-63B-4 §2.2.3: at most 24 hours for two factors)."""
+
+    session_idle: Duration = timedelta(hours=1)
+    """A session that nothing uses this long ends (NIST SP 800-63B-4 §2.2.3: one hour; ASVS 5.0 §7.3.1). A doctor's
+    open page is use."""
+
+    session_lifetime_admin: Duration = timedelta(hours=8)
+    """Of operators, national administrators and auditors: a working day (NIST SP 800-63B-4 §2.3.3: 12 hours)."""
+
+    session_idle_admin: Duration = timedelta(minutes=15)
+    """As ``session_idle``, for them (NIST SP 800-63B-4 §2.3.3: 15 minutes); a page that asks by itself is no use."""
+
+    mfa_roles: tuple[
+        Literal["doctor", "nurse", "coordinator", "operator", "auditor", "national", "citizen"], ...
+    ] = ("coordinator", "operator", "auditor", "national")
+    """Who must have a second factor. Everybody may; who must and has none sets one up at the next sign-in."""
 
     access_token_lifetime: Duration = timedelta(seconds=300)
     """SMART backend services: access tokens SHOULD NOT exceed 300 s."""

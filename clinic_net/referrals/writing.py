@@ -88,7 +88,9 @@ async def answered(
 ) -> None:
     note(session, referral, step, by=by.address, now=now, reason=reason)
     subject = f"ServiceRequest/{referral.id}"
-    await audit.record(session, actor=by.address, action=f"referral.{step}", subject=subject, at=now)
+    await audit.record(
+        session, actor=by.address, action=f"referral.{step}", subject=subject, at=now, purpose=by.purpose
+    )
     await tell(session, referral)
 
 
