@@ -129,7 +129,7 @@ class ScopeMalformed(Invalid):
 
     def __init__(self, position: int) -> None:
         super().__init__(
-            f"scope {position}: expected system/<Type or *>.<c,r,u,d,s in that order>, without a query"
+            f"scope {position}: expected <level>/<Type or *>.<c,r,u,d,s in that order>, without a query"
         )
 
 

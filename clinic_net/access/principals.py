@@ -21,7 +21,12 @@ class Role(StrEnum):
 @dataclass(frozen=True)
 class UserPrincipal:
     """A person, signed in. ``facility`` is the code of who employs them; ``session`` names the sign-in, and opens
-    nothing."""
+    nothing.
+
+    ``scopes`` is the ceiling of a program that acts for this person (``grant`` names what they allowed it, and
+    ``launch_patient`` the FHIR id of the one patient it is about); None for the person at the hub's own pages.
+    ``patient`` is the FHIR id of a citizen's own Patient.
+    """
 
     id: UUID
     login: str
@@ -32,6 +37,10 @@ class UserPrincipal:
     specialties: frozenset[str] = frozenset()
     language: str = "vi"
     session: str = field(default="", repr=False)
+    patient: str | None = None
+    scopes: frozenset[Scope] | None = None
+    launch_patient: str | None = None
+    grant: UUID | None = None
 
     @property
     def address(self) -> str:
