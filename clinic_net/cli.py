@@ -16,6 +16,7 @@ from pydantic import ValidationError
 import clinic_net.worker  # whoever announces news imports its subscribers
 from clinic_net import processes, serving
 from clinic_net.access import service as access
+from clinic_net.access.oauth import commands as client_commands
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
 from clinic_net.bench import command as bench
@@ -194,15 +195,6 @@ async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]
     return {"login": arguments.login, "password": password}
 
 
-async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a system that may use the API; its secret is shown once."""
-    async with hub.sessions() as session, session.begin():
-        client_id, secret = await access.add_client(
-            session, name=arguments.name, scope=arguments.scope, now=hub.now()
-        )
-    return {"client_id": client_id, "client_secret": secret}
-
-
 async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Issue a one-time code with which a station registers its key."""
     now = hub.now()
@@ -336,9 +328,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--facility", required=True, help="facility code, five characters")
     made.add_argument("--name", help="display name")
     made.add_argument("--specialty", action="append", default=[], help="may be given several times")
-    made = add(group("client", "systems that use the API"), "add", task(add_client))
-    made.add_argument("name")
-    made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
+    clients = group("client", "systems and programs that use the API")
+    client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
+    made = add(clients, "disable", task(client_commands.disable_client))
+    made.add_argument("client", help="its client_id")
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")

@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 import clinic_net.access.model
+import clinic_net.access.oauth.model
 import clinic_net.audit.model
 import clinic_net.consultations.model
 import clinic_net.directory.model

@@ -13,6 +13,9 @@ class Use(StrEnum):
     ACCESS_TOKEN = "access-token"  # noqa: S105 -- a name, not a secret
     ENROLMENT_CODE = "enrolment-code"
     ATTEMPT = "attempt"
+    ID_TOKEN = "id-token"  # noqa: S105 -- a name, not a secret
+    PROOF_NONCE = "dpop-nonce"
+    SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

@@ -25,7 +25,8 @@ class UserPrincipal:
 
     ``scopes`` is the ceiling of a program that acts for this person (``grant`` names what they allowed it, and
     ``launch_patient`` the FHIR id of the one patient it is about); None for the person at the hub's own pages.
-    ``patient`` is the FHIR id of a citizen's own Patient.
+    ``patient`` is the FHIR id of a citizen's own Patient. ``verified_at`` is when they last proved who they are, and
+    ``assurance`` how.
     """
 
     id: UUID
@@ -37,6 +38,8 @@ class UserPrincipal:
     specialties: frozenset[str] = frozenset()
     language: str = "vi"
     session: str = field(default="", repr=False)
+    verified_at: datetime | None = None
+    assurance: str = "password"
     patient: str | None = None
     scopes: frozenset[Scope] | None = None
     launch_patient: str | None = None

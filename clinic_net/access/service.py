@@ -12,17 +12,20 @@ from clinic_net.access.devices import (
     revoke_device,
 )
 from clinic_net.access.granting import (
-    TOKEN_PATH,
-    Issuer,
     add_client,
     bearer,
     client_of_token,
     disable_client,
     grant_to_client,
     grant_to_station,
-    smart_configuration,
+    grant_to_system,
+    names_a_device,
     still_valid,
 )
+from clinic_net.access.oauth.clients import NewClient
+from clinic_net.access.oauth.clients import register as register_client
+from clinic_net.access.oauth.discovery import openid_configuration, smart_configuration
+from clinic_net.access.oauth.issuer import TOKEN_PATH, Issuer
 from clinic_net.access.people import (
     Credentials,
     NewUser,
@@ -45,6 +48,7 @@ __all__ = [
     "DeviceView",
     "Enrolment",
     "Issuer",
+    "NewClient",
     "NewUser",
     "SignedIn",
     "active_devices",
@@ -62,9 +66,13 @@ __all__ = [
     "grant_care",
     "grant_to_client",
     "grant_to_station",
+    "grant_to_system",
     "issue_code",
+    "names_a_device",
     "normal_code",
+    "openid_configuration",
     "people",
+    "register_client",
     "relations_of",
     "revoke_device",
     "sign_in",

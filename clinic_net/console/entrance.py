@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from clinic_net.access import http as access
 from clinic_net.access.errors import WrongCredentials
 from clinic_net.access.principals import Role
-from clinic_net.console import i18n
+from clinic_net.console import authorize, i18n
 from clinic_net.console.pages import page_before, render
 from clinic_net.kernel.errors import TooMany
 from clinic_net.kernel.http import Now, UnitOfWork
@@ -26,6 +26,9 @@ HOME = {
 
 @router.get("/")
 async def home(request: Request, user: access.CurrentUser) -> Response:
+    asked = authorize.waiting(request)
+    if asked is not None:
+        return asked
     if user.role in HOME:
         return RedirectResponse(HOME[user.role], 303)
     return render(request, "welcome.html", user=user)
