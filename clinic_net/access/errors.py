@@ -31,6 +31,22 @@ class WrongCredentials(Unauthenticated):
         super().__init__("login or password is wrong")
 
 
+class NotVouchedFor(Unauthenticated):
+    """Whatever was wrong with what an outside provider said, and a subject whom nobody linked, alike."""
+
+    code = "not-vouched-for"
+
+    def __init__(self) -> None:
+        super().__init__("the outside sign-in did not succeed, or is linked to no account here")
+
+
+class LinkTaken(Conflict):
+    code = "outside-link-taken"
+
+    def __init__(self) -> None:
+        super().__init__("this subject is linked to another account")
+
+
 class InvalidToken(Unauthenticated):
     """A bearer token that this hub did not issue, or that has ended."""
 

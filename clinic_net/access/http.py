@@ -103,16 +103,21 @@ async def sign_in(connection: HTTPConnection, response: Response, login: str, pa
     signed_in = await service.sign_in(
         hub.sessions, credentials, tried=tried, lifetime=settings.session_lifetime, now=hub.now()
     )
+    put_cookie(response, signed_in.token, settings)
+    return signed_in.user
+
+
+def put_cookie(response: Response, token: str, settings: HubSettings) -> None:
+    """Give the browser a session's cookie."""
     response.set_cookie(
         COOKIE,
-        signed_in.token,
+        token,
         max_age=int(settings.session_lifetime.total_seconds()),
         path="/",
         secure=settings.public_url.startswith("https:"),
         httponly=True,
         samesite="lax",
     )
-    return signed_in.user
 
 
 async def sign_out(

@@ -59,6 +59,27 @@ class HubSettings(BaseSettings):
     """Whether FHIR links are made for the host that was asked instead of ``public_url``; ``serve`` switches it on
     where nobody configured a ``public_url``. Tokens and cursors depend on neither."""
 
+    oidc_issuer: str | None = None
+    """An outside OpenID Connect provider that people may sign in with, exactly as it names itself."""
+
+    oidc_client_id: str = ""
+    """What the outside provider calls this hub."""
+
+    oidc_client_secret: SecretStr | None = None
+    """Shared with the outside provider; without it the hub is a public client, with PKCE either way."""
+
+    oidc_name: str = ""
+    """What people call the outside provider; on the button."""
+
+    oidc_hosts: tuple[str, ...] = ()
+    """Hosts (with a port where it is not 443) that the hub calls for the provider besides the issuer's own."""
+
+    oidc_strong_acr: tuple[str, ...] = ()
+    """The provider's ``acr`` values that stand for two factors; with any other a person counts as with a password."""
+
+    outgoing_loopback: bool = False
+    """Whether the outside provider may be on this computer, over plain HTTP: for trying out, never in production."""
+
     cors_origins: tuple[str, ...] = ()
     """Origins (``https://app.example``) whose pages may use ``/fhir`` with a token; none by default."""
 

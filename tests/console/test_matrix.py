@@ -224,6 +224,8 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/accept": _written(404, "doctor"),
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
+    "GET /sign-in/elsewhere": Row(_all(404)),
+    "GET /sign-in/elsewhere/back": Row(_all(404)),
     "GET /programs": _page(200, *PEOPLE),
     "POST /programs/{grant}/end": _written(404, *PEOPLE),
     "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),

@@ -1,4 +1,4 @@
-"""``clinic-net client``: what an operator does to systems and programs from a terminal."""
+"""``clinic-net client`` and ``clinic-net user link``: programs and links, handled from a terminal."""
 
 import argparse
 import json
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from clinic_net.access import service as access
-from clinic_net.access.errors import ClientKeysUnusable
+from clinic_net.access.errors import ClientKeysUnusable, ClientMalformed
+from clinic_net.access.oauth import outside
 from clinic_net.kernel.hub import Hub
 
 _OPERATOR = "operator:terminal"
@@ -35,6 +36,32 @@ async def disable_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, o
     async with hub.sessions() as session, session.begin():
         await access.disable_client(session, arguments.client, by=_OPERATOR, now=hub.now())
     return {"disabled": arguments.client}
+
+
+async def link_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Say whom an outside provider's subject is here, so that they can sign in with it."""
+    issuer = arguments.issuer or hub.settings.oidc_issuer
+    if issuer is None:
+        raise ClientMalformed("no outside provider is configured: name it with --issuer")
+    async with hub.sessions() as session, session.begin():
+        await outside.link(
+            session, arguments.login, issuer=issuer, subject=arguments.subject, by=_OPERATOR, now=hub.now()
+        )
+    return {"linked": arguments.login, "issuer": issuer}
+
+
+async def unlink_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Take away all links of a person to outside providers."""
+    async with hub.sessions() as session, session.begin():
+        ended = await outside.unlink(session, arguments.login, by=_OPERATOR, now=hub.now())
+    return {"unlinked": arguments.login, "links": ended}
+
+
+def add_link_arguments(made: argparse.ArgumentParser) -> None:
+    """Add what ``user link`` asks for."""
+    made.add_argument("login")
+    made.add_argument("--subject", required=True, help="what the provider calls them (sub)")
+    made.add_argument("--issuer", help="the provider, where it is not the configured one")
 
 
 def _keys_in(file: Path) -> Mapping[str, Any]:

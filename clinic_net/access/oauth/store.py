@@ -110,3 +110,9 @@ async def session_of(session: AsyncSession, token: bytes) -> Session | None:
 
 async def linked(session: AsyncSession, issuer: str, subject: str) -> OutsideIdentity | None:
     return await session.get(OutsideIdentity, (issuer, subject))
+
+
+async def unlink(session: AsyncSession, user_id: UUID) -> int:
+    """Forget whom outside providers call this person; return how many names there were."""
+    statement = delete(OutsideIdentity).where(col(OutsideIdentity.user_id) == user_id)
+    return (await session.exec(statement)).rowcount
