@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -333,3 +334,118 @@ async def test_a_system_is_no_program_and_a_program_no_system(
     answer = await person.get("/oauth/userinfo", headers=bearer(callers.bearers["client"]))
     assert answer.status_code == 403
     assert BACK not in (await person.get(program.request(client_id="client-unknown"))).text
+
+
+@pytest.fixture(scope="module")
+async def other_patient(district: Hub, doctor: Person) -> str:
+    return await add_patient(district, doctor.user, "Người Khác")
+
+
+def observation(patient: str, heart_rate: int) -> dict[str, object]:
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "8867-4"}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "valueQuantity": {"value": heart_rate, "system": "http://unitsofmeasure.org", "code": "/min"},
+    }
+
+
+async def test_a_program_for_one_patient_learns_nothing_of_another_by_any_way(
+    district: Hub, person: httpx.AsyncClient, patient: str, other_patient: str
+) -> None:
+    """Read, version, history, search, count, chain, ``_has``, includes, compartment, everything, bundle, later."""
+    json = {"Accept": "application/fhir+json"}
+    made = await person.post("/fhir/Observation", json=observation(other_patient, 177), headers=json)
+    assert made.status_code == 201, made.text
+    foreign = made.json()["id"]
+    own = await person.post("/fhir/Observation", json=observation(patient, 66), headers=json)
+    assert own.status_code == 201
+    program = await Program.register(district, scope="launch/patient patient/*.cruds")
+    headers = bearer((await program.whole(person, patient))["access_token"])
+    mine = await person.get("/fhir/Observation", headers=headers)
+    assert [entry["resource"]["id"] for entry in mine.json()["entry"]] == [own.json()["id"]]
+    for address in (
+        f"/fhir/Observation/{foreign}",
+        f"/fhir/Observation/{foreign}/_history/1",
+        f"/fhir/Observation/{foreign}/_history",
+        f"/fhir/Patient/{other_patient}",
+        f"/fhir/Patient/{other_patient}/$everything",
+    ):
+        assert (await person.get(address, headers=headers)).status_code == 404, address
+    for address in (
+        f"/fhir/Observation?_id={foreign}",
+        f"/fhir/Observation?subject=Patient/{other_patient}",
+        "/fhir/Observation?value-quantity=177",
+        "/fhir/Observation?subject:Patient.name=Người Khác",
+        "/fhir/Patient?_has:Observation:patient:value-quantity=177",
+        "/fhir/Patient?name=Người Khác&_revinclude=Observation:subject",
+        f"/fhir/Patient/{other_patient}/Observation",
+        f"/fhir/Patient/{other_patient}/*",
+    ):
+        found = await person.get(f"{address}{'&' if '?' in address else '?'}_total=accurate", headers=headers)
+        assert found.status_code in (200, 404), (address, found.text)
+        assert found.json().get("total", 0) == 0, address
+        assert "entry" not in found.json(), address
+    included = await person.get("/fhir/Observation?_include=*", headers=headers)
+    assert other_patient not in included.text
+    history = await person.get("/fhir/_history", headers=headers)
+    assert history.status_code == 200
+    assert foreign not in history.text
+    asked = {"resourceType": "Bundle", "type": "batch"}
+    entry = {"request": {"method": "GET", "url": f"Observation/{foreign}"}}
+    batch = await person.post("/fhir", json={**asked, "entry": [entry]}, headers=headers)
+    assert batch.json()["entry"][0]["response"]["status"].startswith("404")
+
+
+async def test_a_program_for_one_patient_writes_into_no_other_record(
+    district: Hub, person: httpx.AsyncClient, patient: str, other_patient: str
+) -> None:
+    json = {"Accept": "application/fhir+json"}
+    made = (await person.post("/fhir/Observation", json=observation(other_patient, 90), headers=json)).json()
+    own = (await person.post("/fhir/Observation", json=observation(patient, 61), headers=json)).json()
+    program = await Program.register(district, scope="launch/patient patient/*.cruds")
+    headers = bearer((await program.whole(person, patient))["access_token"])
+    assert (
+        await person.post("/fhir/Observation", json=observation(patient, 62), headers=headers)
+    ).status_code == 201
+    for answer in (
+        await person.post("/fhir/Observation", json=observation(other_patient, 62), headers=headers),
+        await person.put(
+            f"/fhir/Observation/{made['id']}", json={**made, "status": "amended"}, headers=headers
+        ),
+        await person.put(
+            f"/fhir/Observation/{own['id']}", json={**own, **observation(other_patient, 5)}, headers=headers
+        ),
+        await person.post("/fhir/Patient", json={"resourceType": "Patient"}, headers=headers),
+        await person.delete(f"/fhir/Observation/{own['id']}", headers=headers),
+    ):
+        assert answer.status_code in (403, 404, 422), answer.text
+    still = await person.get(f"/fhir/Observation/{made['id']}", headers=json)
+    assert still.json()["status"] == "final"
+
+
+async def test_what_a_program_asks_for_later_keeps_its_ceiling_and_ends_with_its_grant(
+    district: Hub, person: httpx.AsyncClient, patient: str, other_patient: str
+) -> None:
+    program = await Program.register(district, scope="launch/patient offline_access patient/Patient.rs")
+    body = await program.whole(person, patient)
+    later = {**bearer(body["access_token"]), "Prefer": "respond-async"}
+    asked = await person.get("/fhir/Patient", headers=later)
+    assert asked.status_code == 202, asked.text
+    await district.jobs.run_pending()
+    status = urlsplit(asked.headers["content-location"]).path
+    answer = await person.get(status, headers=bearer(body["access_token"]))
+    assert answer.status_code == 200
+    assert patient in answer.text
+    assert other_patient not in answer.text
+    doomed = await person.get("/fhir/Patient", headers=later)
+    assert program.secret is not None
+    await person.post(
+        "/oauth/revoke", data={"token": body["refresh_token"]}, auth=(program.id, program.secret)
+    )
+    await district.jobs.run_pending()
+    ended = await person.get(
+        urlsplit(doomed.headers["content-location"]).path, headers={"Accept": "application/fhir+json"}
+    )
+    assert patient not in ended.text
