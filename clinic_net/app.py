@@ -16,8 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from clinic_net import audit, console, worker
-from clinic_net.access.errors import CredentialRevoked, InvalidToken
+from clinic_net.access.errors import CredentialRevoked, InvalidProof, InvalidToken
 from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.oauth import dpop
 from clinic_net.access.principals import ADMINISTRATORS
 from clinic_net.access.routes import router as access_routes
 from clinic_net.audit.routes import router as audit_routes
@@ -162,6 +163,8 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
         headers["Allow"] = ", ".join(getattr(refusal, "allowed", ()))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = _challenge(request, refusal)
+        if isinstance(refusal, InvalidProof) and refusal.nonce:
+            headers["DPoP-Nonce"] = refusal.nonce
     path = request.url.path
     if path == "/fhir" or path.startswith("/fhir/"):
         return JSONResponse(from_refusal(refusal), status, headers, media_type="application/fhir+json")
@@ -180,5 +183,7 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
 
 def _challenge(request: Request, refusal: Refusal) -> str:
     """Return how to come back with a credential (RFC 9110 §11.6.1); why a token failed, as RFC 6750 §3 says it."""
+    if isinstance(refusal, InvalidProof):  # RFC 9449 §7.1
+        return f'DPoP realm="clinic-net", error="{refusal.oauth_error}", algs="{" ".join(dpop.ALGORITHMS)}"'
     failed = isinstance(refusal, InvalidToken | CredentialRevoked) and "authorization" in request.headers
     return 'Bearer realm="clinic-net"' + (', error="invalid_token"' if failed else "")

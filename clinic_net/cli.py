@@ -19,6 +19,7 @@ from clinic_net import processes, serving
 from clinic_net.access import commands as accounts
 from clinic_net.access import service as access
 from clinic_net.access.commands import OPERATOR
+from clinic_net.access.oauth import commands as client_commands
 from clinic_net.app import create_app
 from clinic_net.audit import command as audit
 from clinic_net.bench import audit as bench_audit
@@ -179,15 +180,6 @@ async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, obj
         return dict(await directory.seed_network(session))
 
 
-async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a system that may use the API; its secret is shown once."""
-    async with hub.sessions() as session, session.begin():
-        client_id, secret = await access.add_client(
-            session, name=arguments.name, scope=arguments.scope, now=hub.now()
-        )
-    return {"client_id": client_id, "client_secret": secret}
-
-
 async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Issue a one-time code with which a station registers its key."""
     now = hub.now()
@@ -321,9 +313,11 @@ def parser() -> argparse.ArgumentParser:
     add(people, "disable", task(accounts.disable_user)).add_argument("login")
     add(people, "reset", task(accounts.reset_user)).add_argument("login")
     accounts.describe_person(add(people, "add", task(accounts.add_user)))
-    made = add(group("client", "systems that use the API"), "add", task(add_client))
-    made.add_argument("name")
-    made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
+    client_commands.add_link_arguments(add(people, "link", task(client_commands.link_user)))
+    add(people, "unlink", task(client_commands.unlink_user)).add_argument("login")
+    clients = group("client", "systems and programs that use the API")
+    client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
+    add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")

@@ -4,6 +4,7 @@ from sqlmodel import SQLModel
 
 import clinic_net.access.administration.model
 import clinic_net.access.model
+import clinic_net.access.oauth.model
 import clinic_net.access.proof.model
 import clinic_net.audit.model
 import clinic_net.consultations.model

@@ -18,7 +18,8 @@ from starlette.websockets import WebSocket
 
 from clinic_net import audit
 from clinic_net.access import service
-from clinic_net.access.errors import CrossSite, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.errors import CrossSite, InvalidProof, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.oauth.proofs import Shown, proven_key
 from clinic_net.access.principals import (
     ClientPrincipal,
     Principal,
@@ -30,6 +31,7 @@ from clinic_net.access.principals import (
 )
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.proxies import own_address
 from clinic_net.kernel.settings import HubSettings
 
 _Known = TypeVar("_Known", bound=Principal)
@@ -40,7 +42,12 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 def issuer_of(settings: HubSettings) -> service.Issuer:
     """Return the hub as the authorisation server that its settings describe."""
-    return service.Issuer(settings.public_url.rstrip("/"), settings.token_key, settings.access_token_lifetime)
+    return service.Issuer(
+        settings.public_url.rstrip("/"),
+        settings.token_key,
+        settings.access_token_lifetime,
+        settings.token_key_before,
+    )
 
 
 def remote_address(connection: HTTPConnection) -> str:
@@ -90,14 +97,30 @@ class SameOriginOnly:
         await self._app(scope, receive, send)
 
 
-def _bearer(connection: HTTPConnection) -> str | None:
+def _token_of(connection: HTTPConnection) -> tuple[str, bool] | None:
+    """Return the access token that came, and whether it comes with a proof of its key (RFC 9449 §7.1)."""
     header = connection.headers.get("authorization")
     if header is None:
         return None
     kind, _, token = header.partition(" ")
-    if kind.lower() != "bearer" or not token:
+    if kind.lower() not in ("bearer", "dpop") or not token:
         raise InvalidToken
-    return token.strip()
+    return token.strip(), kind.lower() == "dpop"
+
+
+def shown_proof(connection: HTTPConnection, settings: HubSettings) -> Shown | None:
+    """Return the proof of possession that came with a request.
+
+    Raises:
+        InvalidProof: there are several.
+    """
+    proofs = connection.headers.getlist("dpop")
+    if not proofs:
+        return None
+    if len(proofs) > 1:
+        raise InvalidProof
+    url = own_address(connection, settings) + connection.url.path
+    return Shown(proofs[0], connection.scope.get("method", "GET"), url)
 
 
 def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | None:
@@ -109,10 +132,10 @@ def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | 
     Raises:
         InvalidToken: it is not a token of this hub, or has ended.
     """
-    token = _bearer(connection)
-    if token is None:
+    found = _token_of(connection)
+    if found is None or found[1]:
         return None
-    return service.client_of_token(token, issuer=issuer_of(hub.settings), now=hub.now())
+    return service.client_of_token(found[0], issuer=issuer_of(hub.settings), now=hub.now())
 
 
 async def principal_of(
@@ -122,10 +145,17 @@ async def principal_of(
 
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
+        InvalidProof: the token's key is not proven.
     """
-    token = _bearer(connection)
-    if token is not None:
-        return _acting(await service.bearer(session, token, issuer=issuer_of(settings), now=now))
+    found = _token_of(connection)
+    if found is not None:
+        (token, proves), issuer, jkt = found, issuer_of(settings), None
+        if proves:
+            shown = shown_proof(connection, settings)
+            if shown is None:
+                raise InvalidProof
+            jkt = await proven_key(session, shown, issuer=issuer, now=now, token=token)
+        return _acting(await service.bearer(session, token, issuer=issuer, now=now, jkt=jkt))
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise NotSignedIn
@@ -144,11 +174,12 @@ async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentH
 
 
 Caller = Annotated[Principal, Depends(_caller)]
-"""Anybody with a credential: a person, a station or a system client."""
+"""Anybody with a credential: a person, a program that acts for one, a station or a system client."""
 
 
 async def _current_user(caller: Caller) -> UserPrincipal:
-    if not isinstance(caller, UserPrincipal):
+    """Return the person who is signed in; a program that acts for one is kept to the records."""
+    if not isinstance(caller, UserPrincipal) or caller.scopes is not None:
         raise RoleNotAllowed
     return caller
 
@@ -210,6 +241,7 @@ async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
         CrossSite: the cookie came with a page of another site, or without an ``Origin``.
+        RoleNotAllowed: a program that acts for a person; it is kept to the records.
     """
     if "authorization" not in websocket.headers:
         if COOKIE not in websocket.cookies:
@@ -217,7 +249,10 @@ async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:
         if not comes_from_here(websocket, hub.settings.public_url):
             raise CrossSite
     async with hub.sessions() as session, session.begin():
-        return await principal_of(websocket, session, hub.settings, now=hub.now())
+        principal = await principal_of(websocket, session, hub.settings, now=hub.now())
+    if isinstance(principal, UserPrincipal) and principal.scopes is not None:
+        raise RoleNotAllowed
+    return principal
 
 
 async def principal_of_token(token: str, hub: Hub) -> StationPrincipal | ClientPrincipal:
@@ -227,4 +262,7 @@ async def principal_of_token(token: str, hub: Hub) -> StationPrincipal | ClientP
         InvalidToken, CredentialRevoked: see :func:`service.bearer`.
     """
     async with hub.sessions() as session, session.begin():
-        return await service.bearer(session, token, issuer=issuer_of(hub.settings), now=hub.now())
+        principal = await service.bearer(session, token, issuer=issuer_of(hub.settings), now=hub.now())
+    if isinstance(principal, UserPrincipal):
+        raise InvalidToken
+    return principal

@@ -17,6 +17,9 @@ class Use(StrEnum):
     RECOVERY_CODE = "recovery-code"
     KNOWN_BROWSER = "known-browser"
     PASSKEY_CHALLENGE = "passkey-challenge"
+    ID_TOKEN = "id-token"  # noqa: S105 -- a name, not a secret
+    PROOF_NONCE = "dpop-nonce"
+    SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

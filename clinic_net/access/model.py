@@ -118,9 +118,15 @@ class Device(SQLModel, table=True):
 
 
 class Client(SQLModel, table=True):
-    """A system that reads or writes records. ``secret`` is the SHA-256 of 256 random bits: no guessing to slow down."""
+    """A system that reads or writes records, or a program that people let act for them (it has ``redirect_uris``).
+
+    ``auth`` is how it proves who it is: ``client_secret``, ``private_key_jwt`` (with a key of ``jwks``) or ``none``.
+    ``secret`` is the SHA-256 of 256 random bits: no guessing to slow down; whoever needs none has a random one that
+    nobody knows. ``dpop`` says that its tokens are bound to a key (RFC 9449) whether it asks for that or not.
+    """
 
     __tablename__ = "access_client"
+    __table_args__ = (CheckConstraint("auth in ('client_secret', 'private_key_jwt', 'none')", name="auth"),)
 
     id: str = Field(primary_key=True, max_length=60)
     name: str = Field(max_length=120)
@@ -128,6 +134,15 @@ class Client(SQLModel, table=True):
     scope: str
     created_at: Instant
     disabled_at: Instant | None = None
+    auth: str = Field(
+        default="client_secret", max_length=20, sa_column_kwargs={"server_default": "client_secret"}
+    )
+    redirect_uris: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(String), nullable=False, server_default="{}")
+    )
+    launch_uri: str | None = None
+    jwks: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB))
+    dpop: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
 class UsedJti(SQLModel, table=True):

@@ -5,7 +5,7 @@ minted only here; an empty one means nothing, never everything.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,12 +22,14 @@ class RecordScope:
     """Whose records a query may reach.
 
     ``tenants`` None means every tenant (the hub's own work and system clients). ``grantee`` is the address
-    whose care relations add patients. ``writable`` says whether anything may be written.
+    whose care relations add patients. ``writable`` says whether anything may be written. ``patients`` narrows all
+    of it to what is about these patients (FHIR ids of Patients); None narrows nothing, an empty set leaves nothing.
     """
 
     tenants: frozenset[str] | None
     grantee: str | None
     writable: bool
+    patients: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,21 @@ _STATION_ACTIONS = "cru"
 
 def scope_of(principal: Principal) -> RecordScope:
     """Return what this caller's queries may reach."""
+    return _narrowed(_reach_of(principal), principal)
+
+
+def _narrowed(scope: RecordScope, principal: Principal) -> RecordScope:
+    """Keep a program that acts for a person to the patient that it was launched for, or may only see (SMART)."""
+    if not isinstance(principal, UserPrincipal) or principal.scopes is None:
+        return scope
+    of_one = principal.launch_patient is not None or any(s.level == "patient" for s in principal.scopes)
+    if not of_one:
+        return scope
+    chosen = principal.launch_patient
+    return replace(scope, patients=frozenset() if chosen is None else frozenset({chosen}))
+
+
+def _reach_of(principal: Principal) -> RecordScope:
     match principal:
         case UserPrincipal(role=role, facility=facility) if role in _CLINICAL_ROLES:
             return RecordScope(frozenset({facility}), principal.address, writable=True)
@@ -83,6 +100,8 @@ def may(principal: Principal, rtype: str, action: str) -> bool:
 
     ``action`` is SMART's ``c``, ``r``, ``u``, ``d`` or ``s``; a history is read with ``r`` (instance) or ``s``.
     """
+    if not _below_ceiling(principal, rtype, action):
+        return False
     match principal:
         case ClientPrincipal(scopes=scopes):
             return any(scope.allows(rtype, action) for scope in scopes)
@@ -98,16 +117,23 @@ def may(principal: Principal, rtype: str, action: str) -> bool:
             return False
 
 
+def _below_ceiling(principal: Principal, rtype: str, action: str) -> bool:
+    """Whether the scopes of a program that acts for a person include this; the person's own pages have none."""
+    scopes = principal.scopes if isinstance(principal, UserPrincipal) else None
+    return scopes is None or any(scope.allows(rtype, action) for scope in scopes)
+
+
 def demand(principal: Principal, rtype: str, action: str) -> None:
     """Refuse what this kind of caller may never do.
 
     Raises:
-        InsufficientScope: the client's scopes do not include it.
+        InsufficientScope: the scopes of the client, or of the program that acts for a person, do not include it.
         RoleNotAllowed: the person's role, or a station, does not include it.
     """
     if may(principal, rtype, action):
         return
-    raise InsufficientScope if isinstance(principal, ClientPrincipal) else RoleNotAllowed
+    by_scope = isinstance(principal, ClientPrincipal) or not _below_ceiling(principal, rtype, action)
+    raise InsufficientScope if by_scope else RoleNotAllowed
 
 
 def predicate(
@@ -118,6 +144,9 @@ def predicate(
     ``tenant`` and ``patient`` are the columns of the row at hand: its tenant, and the FHIR id of the Patient
     that it is about (null when it is about none). Put it on every table of the query, joined ones too.
     """
+    if scope.patients is not None:
+        rest = predicate(replace(scope, patients=None), tenant=tenant, patient=patient, now=now)
+        return and_(patient.is_not(None), patient.in_(sorted(scope.patients)), rest)
     if scope.tenants is None:
         return true()
     allowed: list[ColumnElement[bool]] = []
@@ -146,6 +175,8 @@ def permits(
     now: datetime,
 ) -> bool:
     """Whether a record is within ``scope``: the same rule as :func:`predicate`, for an answer about to leave."""
+    if scope.patients is not None and patient not in scope.patients:
+        return False
     if scope.tenants is None:
         return True
     if tenant is not None and tenant in scope.tenants:

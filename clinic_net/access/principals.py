@@ -55,6 +55,9 @@ class UserPrincipal:
     ``verified_at`` is when the person last proved to be there; ``assurance`` how at sign-in or since: ``password``,
     ``mfa`` (password and a second factor) or ``passkey``. ``purpose`` is a code of HL7 v3 PurposeOfUse.
     ``patient`` is the FHIR id of a citizen's own Patient.
+
+    ``scopes`` is the ceiling of a program that acts for this person (``grant`` names what they allowed it, and
+    ``launch_patient`` the FHIR id of the one patient it is about); None for the person at the hub's own pages.
     """
 
     id: UUID
@@ -70,6 +73,9 @@ class UserPrincipal:
     assurance: str = "password"
     purpose: str = "TREAT"
     patient: str | None = field(default=None, repr=False)
+    scopes: frozenset[Scope] | None = None
+    launch_patient: str | None = None
+    grant: UUID | None = None
 
     @property
     def address(self) -> str:

@@ -19,8 +19,6 @@ from clinic_net.access.devices import (
     revoke_device,
 )
 from clinic_net.access.granting import (
-    TOKEN_PATH,
-    Issuer,
     add_client,
     bearer,
     client_of_token,
@@ -28,9 +26,14 @@ from clinic_net.access.granting import (
     disable_client,
     grant_to_client,
     grant_to_station,
-    smart_configuration,
+    grant_to_system,
+    names_a_device,
     still_valid,
 )
+from clinic_net.access.oauth.clients import NewClient
+from clinic_net.access.oauth.clients import register as register_client
+from clinic_net.access.oauth.discovery import openid_configuration, smart_configuration
+from clinic_net.access.oauth.issuer import TOKEN_PATH, Issuer
 from clinic_net.access.people import (
     NewUser,
     add_account,
@@ -78,6 +81,7 @@ __all__ = [
     "Enrolment",
     "Half",
     "Issuer",
+    "NewClient",
     "NewUser",
     "Policy",
     "SessionSeen",
@@ -105,11 +109,15 @@ __all__ = [
     "grant_care",
     "grant_to_client",
     "grant_to_station",
+    "grant_to_system",
     "half_of",
     "issue_code",
+    "names_a_device",
     "normal_code",
+    "openid_configuration",
     "people",
     "province_of",
+    "register_client",
     "relations_of",
     "reset_user",
     "revoke_device",

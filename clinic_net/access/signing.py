@@ -121,6 +121,15 @@ async def _passed(
     return SignInUnfinished(token, step)
 
 
+async def vouched_for(
+    session: AsyncSession, user: User, assurance: str, arrival: Arrival, *, now: datetime
+) -> SignedIn | SignInUnfinished:
+    """Open a session for whom an outside provider vouches; with less than two factors there, as after a password."""
+    if assurance == "password":
+        return await _passed(session, user, arrival, now=now)
+    return await _open(session, user, assurance, arrival, now=now)
+
+
 async def _owed(session: AsyncSession, user: User, assurance: str, policy: Policy) -> str | None:
     has_factor = await proofs.has_factor(session, user.id)
     if has_factor and assurance == "password":

@@ -14,7 +14,7 @@ from clinic_net.access.errors import PasswordWeak, WrongCredentials
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.access.proof import service as proofs
 from clinic_net.access.proof.errors import PasswordGuessable, SignInExpired, SignInUnfinished, WrongCode
-from clinic_net.console import i18n
+from clinic_net.console import authorize, i18n
 from clinic_net.console.pages import page_before, render, safe_path
 from clinic_net.kernel.errors import Refusal, TooMany
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
@@ -42,6 +42,9 @@ Typed = Annotated[str, Form(max_length=400)]
 
 @router.get("/")
 async def home(request: Request, user: access.CurrentUser) -> Response:
+    asked = authorize.waiting(request)
+    if asked is not None:
+        return asked
     if user.role in HOME:
         return RedirectResponse(HOME[user.role], 303)
     return render(request, "welcome.html", user=user)

@@ -13,6 +13,7 @@ from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.proof.errors import VerificationNeeded
 from clinic_net.console import i18n, words
 from clinic_net.kernel.errors import Refusal, Unauthenticated
+from clinic_net.kernel.http import hub_of
 
 _HERE = Path(__file__).parent
 
@@ -39,7 +40,10 @@ def render(
 ) -> HTMLResponse:
     """Return a page or a fragment. ``facts`` are what its template names; a missing one is an error."""
     environment = _environment(i18n.language_of(request, default=user.language if user else ""))
-    text = environment.get_template(template).render(user=user, path=request.url.path, **facts)
+    settings = hub_of(request).settings
+    elsewhere = (settings.oidc_name or settings.oidc_issuer) if settings.oidc_issuer else ""
+    told = {"user": user, "path": request.url.path, "elsewhere": elsewhere, **facts}
+    text = environment.get_template(template).render(**told)
     return HTMLResponse(text, status)
 
 

@@ -8,12 +8,15 @@ from starlette.staticfiles import StaticFiles
 import clinic_net.protocol
 from clinic_net.console import (
     account,
+    authorize,
     board,
     consultation,
     doctor,
+    elsewhere,
     entrance,
     passkeys,
     people,
+    programs,
     referral,
     trail,
 )
@@ -27,5 +30,6 @@ def mount(app: FastAPI) -> None:
     """Add the pages and what their browsers load."""
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
-    for room in (entrance, account, passkeys, people, doctor, consultation, referral, board, trail):
+    mine = (entrance, authorize, programs, elsewhere, account, passkeys, people)
+    for room in (*mine, doctor, consultation, referral, board, trail):
         app.include_router(room.router, include_in_schema=False)

@@ -78,6 +78,12 @@ class BrowserHeaders:
             "base-uri 'none'; form-action 'self'; object-src 'none'"
         )
 
+    def _policy_of(self, scope: Scope) -> str:
+        more = scope.get("state", {}).get(_FORMS_LEAD_TO)
+        return (
+            self._policy.replace("form-action 'self'", f"form-action 'self' {more}") if more else self._policy
+        )
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
@@ -86,7 +92,7 @@ class BrowserHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", self._policy)
+                headers.setdefault("Content-Security-Policy", self._policy_of(scope))
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 # With "no-referrer" browsers send a form with "Origin: null", which no page of this hub has.
                 headers.setdefault("Referrer-Policy", "same-origin")
@@ -95,6 +101,15 @@ class BrowserHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+_FORMS_LEAD_TO = "clinic_net_forms_lead_to"
+
+
+def lets_forms_lead_to(request: Request, *origins: str) -> None:
+    """Let the forms of the page that answers this request lead to these origins too: browsers also hold the
+    redirect behind a form against the page's ``form-action``."""
+    setattr(request.state, _FORMS_LEAD_TO, " ".join(origins))
 
 
 class LogRequests:

@@ -38,6 +38,9 @@ class HubSettings(BaseSettings):
     token_key: SecretStr = Field(min_length=32)
     """Signs access tokens, enrolment codes and cursors."""
 
+    token_key_before: SecretStr | None = Field(default=None, min_length=32)
+    """The token key that ``token_key`` replaces: what it signed is still believed, and its public key published."""
+
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
 
@@ -55,6 +58,27 @@ class HubSettings(BaseSettings):
     follow_host: bool = False
     """Whether FHIR links are made for the host that was asked instead of ``public_url``; ``serve`` switches it on
     where nobody configured a ``public_url``. Tokens and cursors depend on neither."""
+
+    oidc_issuer: str | None = None
+    """An outside OpenID Connect provider that people may sign in with, exactly as it names itself."""
+
+    oidc_client_id: str = ""
+    """What the outside provider calls this hub."""
+
+    oidc_client_secret: SecretStr | None = None
+    """Shared with the outside provider; without it the hub is a public client, with PKCE either way."""
+
+    oidc_name: str = ""
+    """What people call the outside provider; on the button."""
+
+    oidc_hosts: tuple[str, ...] = ()
+    """Hosts (with a port where it is not 443) that the hub calls for the provider besides the issuer's own."""
+
+    oidc_strong_acr: tuple[str, ...] = ()
+    """The provider's ``acr`` values that stand for two factors; with any other a person counts as with a password."""
+
+    outgoing_loopback: bool = False
+    """Whether the outside provider may be on this computer, over plain HTTP: for trying out, never in production."""
 
     cors_origins: tuple[str, ...] = ()
     """Origins (``https://app.example``) whose pages may use ``/fhir`` with a token; none by default."""

@@ -1,6 +1,7 @@
 """Whose records a caller may reach: the rule in SQL and the rule in Python are one rule."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
 from clinic_net.access.model import CareRelation
 from clinic_net.access.policy import RecordScope, Relation
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
-from clinic_net.access.scopes import parse
+from clinic_net.access.scopes import parse, parse_app
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.ids import new_id
 from tests.access.support import NOW
@@ -30,12 +31,18 @@ SCOPES = st.builds(
     tenants=st.none() | st.frozensets(TENANTS, max_size=2),
     grantee=st.none() | GRANTEES,
     writable=st.booleans(),
+    patients=st.none() | st.frozensets(PATIENTS, max_size=2),
 )
 RELATIONS = st.lists(st.builds(Relation, GRANTEES, PATIENTS, INSTANTS, st.none() | INSTANTS), max_size=5)
 
 
 def person(role: Role, user: int = 1) -> UserPrincipal:
     return UserPrincipal(UUID(int=user), f"login{user}", "Tên", role, "11007")
+
+
+def app_of(*scopes: str, patient: str | None = None, role: Role = Role.DOCTOR) -> UserPrincipal:
+    granted = parse_app(" ".join(scopes)).resources
+    return replace(person(role), scopes=granted, launch_patient=patient)
 
 
 @pytest.fixture
@@ -168,3 +175,28 @@ async def test_a_longer_relation_is_added_and_a_shorter_one_takes_nothing_away(s
     relations = await service.relations_of(session, patient)
     assert max(relation.until or NOW for relation in relations) == NOW + timedelta(hours=5)
     assert len(relations) == 2
+
+
+def test_a_program_that_acts_for_a_person_may_what_both_its_scopes_and_the_role_include() -> None:
+    reads = app_of("user/Patient.rs", "user/Observation.cruds")
+
+    assert policy.may(reads, "Patient", "r")
+    assert not policy.may(reads, "Patient", "u")
+    assert policy.may(reads, "Observation", "u")
+    assert not policy.may(reads, "Observation", "d")  # no doctor deletes
+    assert not policy.may(reads, "Encounter", "r")
+    assert not policy.may(app_of(), "Patient", "r")
+    assert not policy.may(app_of("user/*.cruds", role=Role.OPERATOR), "Patient", "r")
+    with pytest.raises(InsufficientScope):
+        policy.demand(reads, "Encounter", "r")
+    with pytest.raises(RoleNotAllowed):
+        policy.demand(reads, "Observation", "d")
+
+
+def test_a_program_launched_for_a_patient_reaches_that_patient_only() -> None:
+    whole = policy.scope_of(person(Role.DOCTOR))
+
+    assert policy.scope_of(app_of("user/*.rs")) == whole
+    assert policy.scope_of(app_of("patient/*.rs", patient="p1")) == replace(whole, patients=frozenset({"p1"}))
+    assert policy.scope_of(app_of("user/*.rs", patient="p1")) == replace(whole, patients=frozenset({"p1"}))
+    assert policy.scope_of(app_of("patient/*.rs")).patients == frozenset()  # nobody was chosen: nothing

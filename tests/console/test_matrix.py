@@ -108,6 +108,15 @@ MATRIX: dict[str, Row] = {
     "POST /audit/v1/checkpoint": Row(_all(422), JSON, body=b"none"),
     # credentials
     "POST /oauth/token": Row(_all(401), JSON, form={"grant_type": "client_credentials", "client_id": "x"}),
+    "POST /oauth/introspect": Row(_all(401), JSON, form={"token": "x", "client_id": "x"}),
+    "POST /oauth/revoke": Row(_all(401), JSON, form={"token": "x", "client_id": "x"}),
+    "GET /oauth/jwks": Row(_all(200), JSON),
+    "GET /.well-known/openid-configuration": Row(_all(200), JSON),
+    "GET /oauth/userinfo": Row(_only(403), JSON),
+    "GET /oauth/authorize": Row(tuple(400 if who in PEOPLE else 303 for who in CALLERS)),
+    "POST /oauth/authorize": Row(
+        tuple(400 if who in PEOPLE else 401 for who in CALLERS), form={"decision": "allow"}
+    ),
     "POST /access/v1/session": Row(_all(401), JSON, form={"login": "nobody", "password": "x" * 12}),
     "GET /access/v1/session": Row(_only(200, *PEOPLE), JSON),
     "DELETE /access/v1/session": Row(_all(204), JSON, ends=True),
@@ -256,6 +265,11 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/accept": _written(404, "doctor"),
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
+    "GET /sign-in/elsewhere": Row(_all(404)),
+    "GET /sign-in/elsewhere/back": Row(_all(404)),
+    "GET /programs": _page(200, *PEOPLE),
+    "POST /programs/{grant}/end": _written(404, *PEOPLE),
+    "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
