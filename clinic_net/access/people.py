@@ -225,4 +225,5 @@ def principal_of(user: User, session: bytes = b"") -> UserPrincipal:
         specialties=frozenset(user.specialties),
         language=user.language,
         session=session.hex(),
+        patient=user.patient,
     )

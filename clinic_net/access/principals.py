@@ -16,6 +16,10 @@ class Role(StrEnum):
     COORDINATOR = "coordinator"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+    NATIONAL = "national"
+    """Administers every province, and the operators; nothing clinical."""
+    CITIZEN = "citizen"
+    """Somebody whose own record is here, or whose child's."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,10 @@ class UserPrincipal:
     specialties: frozenset[str] = frozenset()
     language: str = "vi"
     session: str = field(default="", repr=False)
+    verified_at: datetime | None = None
+    assurance: str = "password"
+    purpose: str = "TREAT"
+    patient: str | None = field(default=None, repr=False)
 
     @property
     def address(self) -> str:

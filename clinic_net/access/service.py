@@ -1,7 +1,7 @@
 """Use cases of access, under one name for its callers."""
 
 from clinic_net.access.attempts import attempted, trying_to_enrol, trying_to_sign_in
-from clinic_net.access.care import end_care, grant_care, relations_of
+from clinic_net.access.care import end_care, grant_care, relations_of, second_look
 from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
@@ -67,6 +67,7 @@ __all__ = [
     "people",
     "relations_of",
     "revoke_device",
+    "second_look",
     "sign_in",
     "sign_out",
     "signed_in",

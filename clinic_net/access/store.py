@@ -14,6 +14,7 @@ from clinic_net.access.model import (
     Attempt,
     CareRelation,
     Client,
+    ConsentRow,
     Device,
     EnrolmentCode,
     Session,
@@ -203,6 +204,7 @@ async def care_covers(session: AsyncSession, wanted: CareRelation) -> bool:
         col(CareRelation.grantee) == wanted.grantee,
         col(CareRelation.basis) == wanted.basis,
         col(CareRelation.purpose) == wanted.purpose,
+        col(CareRelation.tenant).is_not_distinct_from(wanted.tenant),
         col(CareRelation.since) <= wanted.since,
         col(CareRelation.until).is_(None)
         if wanted.until is None
@@ -227,6 +229,29 @@ async def end_care(
         .returning(CareRelation)
     )
     return (await session.exec(statement)).scalars().all()
+
+
+async def care_between(
+    session: AsyncSession, grantee: str, patients: Collection[str]
+) -> Sequence[CareRelation]:
+    """Return the relations of one grantee with these patients, past and future ones too."""
+    statement = select(CareRelation).where(
+        col(CareRelation.grantee) == grantee, col(CareRelation.patient) == func.any(list(patients))
+    )
+    return (await session.exec(statement)).all()
+
+
+async def refusals(
+    session: AsyncSession, names: Collection[str], patients: Collection[str]
+) -> Sequence[ConsentRow]:
+    """Return what these patients refuse whoever has one of these names, as far as it is not withdrawn."""
+    statement = select(ConsentRow).where(
+        col(ConsentRow.patient) == func.any(list(patients)),
+        col(ConsentRow.grantee) == func.any(list(names)),
+        col(ConsentRow.decision) == "deny",
+        col(ConsentRow.status) == "active",
+    )
+    return (await session.exec(statement)).all()
 
 
 async def care_of(session: AsyncSession, patient: str) -> Sequence[CareRelation]:

@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
-from clinic_net.access.policy import RecordScope
+from clinic_net.access import service as access
+from clinic_net.access.policy import Record, RecordScope
 from clinic_net.fhir import Search
 from clinic_net.records import search as pages
 from clinic_net.records import store
-from clinic_net.records.errors import ResourceDeleted, UnknownResource
+from clinic_net.records.errors import PolicyDisagrees, ResourceDeleted, UnknownResource
 from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.vault import keys_of
+
+log = structlog.get_logger()
 
 MAX_EVERYTHING = 1000
 
@@ -29,23 +33,33 @@ async def noted(
     now: datetime,
     by: str | None,
 ) -> None:
-    """Write down that somebody looked into people's records; one event, identifiers only.
+    """Look once more whether all of it may be seen, and write down that somebody looked; one event, identifiers only.
 
     The subject is the patient when it is about one, else ``subject``. The hub's own work, which has no actor, leaves
     no trace here.
+
+    Raises:
+        PolicyDisagrees: something in the answer is not within the scope by the rule's other half.
     """
-    event = looked(action, seen, subject=subject, by=by or scope.grantee)
+    records = [Record(one.tenant, one.patient, one.rtype, one.labels) for one in seen]
+    look = await access.second_look(s, records, scope=scope, now=now)
+    if look.outside:
+        log.error("policy_disagrees", kind=look.outside[0].rtype)
+        raise PolicyDisagrees("the right to see this has just changed; try again")
+    event = looked(action, seen, subject=subject, by=by or scope.grantee, purpose=look.purpose)
     if event is not None:
         await audit.record_many(s, [event], at=now)
 
 
-def looked(action: str, seen: Sequence[Stored], *, subject: str, by: str | None) -> audit.Event | None:
+def looked(
+    action: str, seen: Sequence[Stored], *, subject: str, by: str | None, purpose: str | None = None
+) -> audit.Event | None:
     """Return the event of a look into people's records, or None where there is nothing to write down."""
     patients = {stored.patient for stored in seen if stored.patient is not None}
     if by is None or not patients:
         return None
     about = f"Patient/{patients.pop()}" if len(patients) == 1 else subject
-    return audit.Event(by, action, about)
+    return audit.Event(by, action, about, purpose=purpose)
 
 
 def current(head: Head | None) -> Stored:

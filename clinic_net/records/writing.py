@@ -112,8 +112,9 @@ async def delete(  # noqa: PLR0913 -- as ``put``
     if head.deleted:
         return stored_of(head)
     change = Change(
-        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows()
-    )
+        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows(),
+        store.labels_said(head),
+    )  # fmt: skip
     await store_writes.replace(s, [change], scope=scope, now=milliseconds(now))
     stored = stored_by(change, milliseconds(now))
     await _news(s, [stored], news)
