@@ -58,15 +58,19 @@ async def grant_care(  # noqa: PLR0913 -- a relation has so many parts
 
 async def end_care(session: AsyncSession, *, patient: str, grantee: str, basis: str, at: datetime) -> None:
     """End a kind of care relation at ``at``; what would end earlier stays as it is."""
-    for relation in await store.end_care(session, patient=patient, grantee=grantee, basis=basis, at=at):
-        await audit.record(
-            session,
-            actor=grantee,
-            action=f"care.{basis}.end",
-            subject=f"Patient/{patient}",
-            at=at,
-            purpose=relation.purpose,
-        )
+    ended = await store.end_care(session, patient=patient, grantee=grantee, basis=basis, at=at)
+    await audit.record_many(session, [_end(relation) for relation in ended], at=at)
+
+
+async def end_care_from(session: AsyncSession, source: str, *, bases: Collection[str], at: datetime) -> None:
+    """End at ``at`` the relations of these kinds that follow from a record, whoever's they are."""
+    ended = await store.end_source(session, source, bases=bases, at=at)
+    await audit.record_many(session, [_end(relation) for relation in ended], at=at)
+
+
+def _end(relation: CareRelation) -> audit.Event:
+    subject = f"Patient/{relation.patient}"
+    return audit.Event(relation.grantee, f"care.{relation.basis}.end", subject, purpose=relation.purpose)
 
 
 async def relations_of(session: AsyncSession, patient: str) -> tuple[Relation, ...]:

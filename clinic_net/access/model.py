@@ -134,7 +134,11 @@ class CareRelation(SQLModel, table=True):
     """
 
     __tablename__ = "access_care_relation"
-    __table_args__ = (Index("ix_access_care_relation_grantee", "grantee", "patient", "until"),)
+    __table_args__ = (
+        Index("ix_access_care_relation_grantee", "grantee", "patient", "until"),
+        Index("ix_access_care_relation_patient", "patient"),
+        Index("ix_access_care_relation_source", "source"),
+    )
 
     id: UUID = Field(primary_key=True)
     patient: str = Field(max_length=64)

@@ -1,7 +1,7 @@
 """Use cases of access, under one name for its callers."""
 
 from clinic_net.access.attempts import attempted, trying_to_enrol, trying_to_sign_in
-from clinic_net.access.care import end_care, grant_care, relations_of, second_look
+from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look
 from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
@@ -58,6 +58,7 @@ __all__ = [
     "disable_client",
     "disable_user",
     "end_care",
+    "end_care_from",
     "enrol",
     "grant_care",
     "grant_to_client",

@@ -213,6 +213,23 @@ async def care_covers(session: AsyncSession, wanted: CareRelation) -> bool:
     return (await session.exec(statement.limit(1))).first() is not None
 
 
+async def end_source(
+    session: AsyncSession, source: str, *, bases: Collection[str], at: datetime
+) -> Sequence[CareRelation]:
+    """End what follows from one record and would hold beyond ``at``; return what was ended."""
+    statement = (
+        update(CareRelation)
+        .where(
+            col(CareRelation.source) == source,
+            col(CareRelation.basis).in_(bases),
+            or_(col(CareRelation.until).is_(None), col(CareRelation.until) > at),
+        )
+        .values(until=at)
+        .returning(CareRelation)
+    )
+    return (await session.exec(statement)).scalars().all()
+
+
 async def end_care(
     session: AsyncSession, *, patient: str, grantee: str, basis: str, at: datetime
 ) -> Sequence[CareRelation]:

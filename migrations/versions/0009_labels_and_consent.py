@@ -22,6 +22,8 @@ def upgrade() -> None:
     op.add_column("records_resource", sa.Column("labels", sa.Integer(), nullable=True))
     op.add_column("access_care_relation", sa.Column("tenant", sa.String(20), nullable=True))
     op.add_column("access_care_relation", sa.Column("source", sa.String(80), nullable=True))
+    op.create_index("ix_access_care_relation_patient", "access_care_relation", ["patient"])
+    op.create_index("ix_access_care_relation_source", "access_care_relation", ["source"])
     op.create_table(
         "access_consent",
         sa.Column("id", sa.Uuid(), nullable=False),
