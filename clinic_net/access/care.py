@@ -96,7 +96,7 @@ async def second_look(
     relations: list[Relation] = []
     refused: list[Refused] = []
     if patients and scope.grantee is not None:
-        relations = [_relation(row) for row in await store.care_between(session, scope.grantee, patients)]
+        relations = [_relation(row) for row in await store.care_between(session, scope.known_as, patients)]
     if patients and scope.names:
         refused = [
             Refused(row.grantee, row.patient, row.since, row.until, row.tenant)

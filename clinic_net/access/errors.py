@@ -67,6 +67,30 @@ class InsufficientScope(Forbidden):
         super().__init__("the granted scope does not include this")
 
 
+class ConsentNotEnforceable(Invalid):
+    """A consent says something that would not be kept here; ``places`` says which part."""
+
+    code = "consent-not-enforceable"
+
+
+class ConsentToOneself(Forbidden):
+    """Whoever writes a consent down may not be the one who is permitted something by it."""
+
+    code = "consent-to-oneself"
+
+    def __init__(self) -> None:
+        super().__init__("a consent in your own favour is written down by somebody else")
+
+
+class ConsentNotYours(Forbidden):
+    """What a citizen refused is taken back by them, or by whoever wrote it down for them."""
+
+    code = "consent-not-yours"
+
+    def __init__(self) -> None:
+        super().__init__("only the patient, or who wrote this refusal down, takes it back")
+
+
 class CrossSite(Forbidden):
     """A page of another site tried to act with this person's cookie."""
 

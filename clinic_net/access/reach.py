@@ -39,8 +39,8 @@ class RecordScope:
     relations add patients. ``writable`` says whether anything may be written; ``writing`` that it is about to be, for
     which some relations are not enough. ``withheld`` are the labels that a tenant's records are withheld with,
     ``never`` those that no relation opens. ``types`` are the only ones to be seen of a patient without a relation of
-    treatment. ``own`` is the caller's own Patient. ``names`` are those by which a citizen may refuse the caller.
-    ``patients`` keeps all of it to these patients' records. ``purpose`` is for what the caller works (HL7 v3
+    treatment. ``own`` is the caller's own Patient. ``names`` are those by which a citizen may permit or refuse
+    something to the caller. ``patients`` keeps all of it to these patients' records. ``purpose`` is for what the caller works (HL7 v3
     PurposeOfUse), for the trail.
     """
 
@@ -60,6 +60,11 @@ class RecordScope:
     def everywhere(self) -> bool:
         """Whether no record is out of reach."""
         return self.tenants is None and self.patients is None
+
+    @property
+    def known_as(self) -> frozenset[str]:
+        """Every name under which somebody may have a relation of care here."""
+        return self.names | ({self.grantee} if self.grantee is not None else frozenset())
 
     @property
     def minds_labels(self) -> bool:
@@ -168,7 +173,7 @@ def _cared_for(scope: RecordScope, row: Columns, now: datetime) -> ColumnElement
     basis, purpose, tenant = col(CareRelation.basis), col(CareRelation.purpose), col(CareRelation.tenant)
     treats = basis.in_(sorted(TREATING))
     conditions = [
-        col(CareRelation.grantee) == scope.grantee,
+        col(CareRelation.grantee).in_(sorted(scope.known_as)),
         col(CareRelation.patient) == row.patient,
         col(CareRelation.since) <= now,
         or_(col(CareRelation.until).is_(None), col(CareRelation.until) > now),
@@ -234,7 +239,7 @@ def permits(
 
 
 def _opens(scope: RecordScope, relation: Relation, record: Record, *, refused: bool) -> bool:
-    if scope.grantee is None or relation.grantee != scope.grantee or relation.patient != record.patient:
+    if scope.grantee is None or relation.grantee not in scope.known_as or relation.patient != record.patient:
         return False
     treats, urgent = relation.basis in TREATING, relation.basis == EMERGENCY
     return (

@@ -249,11 +249,12 @@ async def end_care(
 
 
 async def care_between(
-    session: AsyncSession, grantee: str, patients: Collection[str]
+    session: AsyncSession, names: Collection[str], patients: Collection[str]
 ) -> Sequence[CareRelation]:
-    """Return the relations of one grantee with these patients, past and future ones too."""
+    """Return the relations of whoever has one of these names with these patients, past and future ones too."""
     statement = select(CareRelation).where(
-        col(CareRelation.grantee) == grantee, col(CareRelation.patient) == func.any(list(patients))
+        col(CareRelation.grantee) == func.any(list(names)),
+        col(CareRelation.patient) == func.any(list(patients)),
     )
     return (await session.exec(statement)).all()
 
@@ -269,6 +270,36 @@ async def refusals(
         col(ConsentRow.status) == "active",
     )
     return (await session.exec(statement)).all()
+
+
+async def open_consents(session: AsyncSession, resource: str) -> Sequence[ConsentRow]:
+    """Return what a Consent says now."""
+    statement = select(ConsentRow).where(
+        col(ConsentRow.resource) == resource, col(ConsentRow.status) == "active"
+    )
+    return (await session.exec(statement)).all()
+
+
+async def withdraw_consents(session: AsyncSession, resource: str, now: datetime) -> Sequence[ConsentRow]:
+    """Withdraw what a Consent said; return what was open of it."""
+    statement = (
+        update(ConsentRow)
+        .where(col(ConsentRow.resource) == resource, col(ConsentRow.status) == "active")
+        .values(status="withdrawn", withdrawn_at=now)
+        .returning(ConsentRow)
+    )
+    return (await session.exec(statement)).scalars().all()
+
+
+async def consents_of(session: AsyncSession, patient: str) -> Sequence[ConsentRow]:
+    """Return all that a patient permitted and refused, the newest first."""
+    statement = select(ConsentRow).where(col(ConsentRow.patient) == patient)
+    return (await session.exec(statement.order_by(col(ConsentRow.given_at).desc()))).all()
+
+
+async def users_of_practitioner(session: AsyncSession, practitioner: UUID) -> Sequence[UUID]:
+    """Return the accounts of a practitioner."""
+    return (await session.exec(select(col(User.id)).where(col(User.practitioner) == practitioner))).all()
 
 
 async def care_of(session: AsyncSession, patient: str) -> Sequence[CareRelation]:

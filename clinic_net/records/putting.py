@@ -10,6 +10,8 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access import consent
+from clinic_net.access.consent import Given, Statement
 from clinic_net.access.labels import singly
 from clinic_net.access.policy import Record, RecordScope
 from clinic_net.kernel.errors import Place, Refusal
@@ -68,6 +70,7 @@ class _Step:
     head: Head | None = None
     about: Head | None = None
     change: Change | None = None
+    said: Statement | None = None
     answer: Stored | Refusal | None = None
 
 
@@ -85,6 +88,7 @@ class _Putting:
         steps = [_Step(order) for order in orders]
         await self._look([step for step in steps if step.order.draft.chosen])
         await self._decide(steps)
+        await self._understand_consents(steps)
         _abandon_units(steps)
         # Made in this instant by somebody else, or outside the scope: the second look tells.
         taken = await self._write(steps)
@@ -95,8 +99,11 @@ class _Putting:
             step.change = None
             if step.head is None:
                 step.answer = UnknownResource()
-        await self._decide([step for step in taken if step.answer is None])
+        again = [step for step in taken if step.answer is None]
+        await self._decide(again)
+        await self._understand_consents(again)
         await self._write(taken)
+        await self._follow_consents(steps)
         return [_answered(step) for step in steps]
 
     async def _look(self, steps: Sequence[_Step]) -> None:
@@ -191,6 +198,21 @@ class _Putting:
         if head is not None and rules.goes_back(made.rtype, head.body, made.resource):
             raise ReadOnly("what is final does not become preliminary again")
 
+    async def _understand_consents(self, steps: Sequence[_Step]) -> None:
+        """Refuse Consents that could not be kept."""
+        for step in steps:
+            if step.change is not None and step.change.rtype == "Consent":
+                try:
+                    step.said = await consent.understood(self._s, _given(step, step.change), now=self._now)
+                except Refusal as refusal:
+                    step.change, step.answer = None, refusal
+
+    async def _follow_consents(self, steps: Sequence[_Step]) -> None:
+        """Take on what the Consents say that have been written, in the transaction that stores them."""
+        for step in steps:
+            if step.change is not None and step.change.rtype == "Consent":
+                await consent.follow(self._s, _given(step, step.change), step.said, now=self._now)
+
     async def _permitted(
         self, patient: str | None, rtype: str, tenant: str, labels: int, scope: RecordScope
     ) -> bool:
@@ -256,6 +278,14 @@ def _needs_patient(step: _Step) -> bool:
     if step.head is None:
         return order.with_patient or not order.scope.everywhere
     return not order.scope.everywhere and order.draft.patient != step.head.patient
+
+
+def _given(step: _Step, change: Change) -> Given:
+    order = step.order
+    own = frozenset() if order.scope.own is None else frozenset({order.scope.own})
+    return Given(
+        order.draft.resource, change.fid, change.patient, change.tenant, order.author, order.scope.names, own
+    )
 
 
 def _coming(order: Order, now: datetime) -> Head:

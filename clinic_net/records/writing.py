@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access import consent
+from clinic_net.access.consent import Given
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
@@ -117,6 +119,9 @@ async def delete(  # noqa: PLR0913 -- as ``put``
     )  # fmt: skip
     await store_writes.replace(s, [change], scope=scope, now=milliseconds(now))
     stored = stored_by(change, milliseconds(now))
+    if rtype == "Consent":
+        gone = Given(None, fid, head.patient, head.tenant, author)
+        await consent.follow(s, gone, await consent.understood(s, gone, now=now), now=now)
     await _news(s, [stored], news)
     return stored
 
