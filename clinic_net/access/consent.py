@@ -62,7 +62,6 @@ class Statement:
     grantees: tuple[str, ...]
     since: datetime
     until: datetime | None
-    active: bool
 
 
 def is_privacy(resource: Mapping[str, Any]) -> bool:
@@ -85,9 +84,9 @@ async def understood(session: AsyncSession, given: Given, *, now: datetime) -> S
                 raise ConsentNotYours
     if given.resource is None or given.patient is None or not is_privacy(given.resource):
         return None
-    said = await _statement(session, given.resource, now=now)
-    if not said.active or not _is_verified(given):
+    if given.resource.get("status") != "active" or not _is_verified(given):
         return None
+    said = await _statement(session, given.resource, now=now)
     if said.decision == "permit" and (given.names | {given.author}) & set(said.grantees):
         raise ConsentToOneself
     return said
@@ -161,9 +160,6 @@ def _is_verified(given: Given) -> bool:
 
 async def _statement(session: AsyncSession, resource: Mapping[str, Any], *, now: datetime) -> Statement:
     provision = resource.get("provision") or {}
-    active = resource.get("status") == "active"
-    if not active:
-        return Statement("deny", (), now, None, active=False)
     beyond = sorted(set(provision) - _KEPT)
     if beyond:
         raise _unusable(f"Consent.provision.{beyond[0]}", "this part of a provision is not enforced here")
@@ -174,7 +170,7 @@ async def _statement(session: AsyncSession, resource: Mapping[str, Any], *, now:
         raise _unusable("Consent.provision.actor", "a facility, a station or a person of this network")
     since, until = _period(provision.get("period") or {}, now)
     names = tuple(sorted({name for found in grantees for name in found}))
-    return Statement(provision["type"], names, since, until, active=active)
+    return Statement(provision["type"], names, since, until)
 
 
 def _period(period: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime | None]:

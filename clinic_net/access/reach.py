@@ -40,8 +40,8 @@ class RecordScope:
     which some relations are not enough. ``withheld`` are the labels that a tenant's records are withheld with,
     ``never`` those that no relation opens. ``types`` are the only ones to be seen of a patient without a relation of
     treatment. ``own`` is the caller's own Patient. ``names`` are those by which a citizen may permit or refuse
-    something to the caller. ``patients`` keeps all of it to these patients' records. ``purpose`` is for what the caller works (HL7 v3
-    PurposeOfUse), for the trail.
+    something to the caller. ``patients`` keeps all of it to these patients' records. ``purpose`` is for what the
+    caller works (HL7 v3 PurposeOfUse), for the trail.
     """
 
     tenants: frozenset[str] | None

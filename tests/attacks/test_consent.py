@@ -80,7 +80,12 @@ async def test_24_a_consent_that_nobody_verified_or_that_is_not_active_opens_not
     """#24: the grantor was not verified; the status is a draft's."""
     whom = await ground.patient()
     async with ground.person() as doctor:
-        for more in ({"verification": [{"verified": False}]}, {"verification": []}, {"status": "draft"}):
+        ways: tuple[dict[str, Any], ...] = (
+            {"verification": [{"verified": False}]},
+            {"verification": []},
+            {"status": "draft"},
+        )
+        for more in ways:
             said = {
                 name: value
                 for name, value in consent(whom, "permit", user=doctor.id, **more).items()
@@ -93,12 +98,13 @@ async def test_24_a_consent_that_nobody_verified_or_that_is_not_active_opens_not
 async def test_what_would_not_be_kept_is_refused(ground: Ground) -> None:
     whom = await ground.patient()
     async with client_of(ground.hub) as client:
-        for provision in (
+        ways: tuple[dict[str, Any], ...] = (
             {"purpose": [{"code": "TREAT"}]},
             {"actor": []},
             {"actor": [{"role": {"text": "?"}, "reference": {"display": "bác sĩ Lan"}}]},
             {"provision": [{"type": "deny"}]},
-        ):
+        )
+        for provision in ways:
             said = consent(whom, "permit", facility=HOSPITAL, provision=provision)
             if not said["provision"]["actor"]:
                 del said["provision"]["actor"]
