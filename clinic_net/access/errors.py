@@ -91,6 +91,33 @@ class ConsentNotYours(Forbidden):
         super().__init__("only the patient, or who wrote this refusal down, takes it back")
 
 
+class NotFresh(Forbidden):
+    """What is asked for needs a fresh proof of being there: the password, or a second factor."""
+
+    code = "not-fresh"
+
+    def __init__(self) -> None:
+        super().__init__("confirm first that it is you")
+
+
+class ReasonRequired(Invalid):
+    """A coded reason or outcome, and words, are asked for."""
+
+    code = "reason-required"
+
+    def __init__(self) -> None:
+        super().__init__("say why, by a reason of the list and in words")
+
+
+class UnknownEmergency(NotFound):
+    """There is no such opening of a record, or it is not the caller's."""
+
+    code = "unknown-emergency"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such opening of a record")
+
+
 class CrossSite(Forbidden):
     """A page of another site tried to act with this person's cookie."""
 

@@ -183,3 +183,32 @@ class ConsentRow(SQLModel, table=True):
     evidence: bytes
     given_at: Instant
     withdrawn_at: Instant | None = None
+
+
+class Emergency(SQLModel, table=True):
+    """A record that was opened by breaking the glass, and the review that it is owed."""
+
+    __tablename__ = "access_emergency"
+    __table_args__ = (
+        Index("ix_access_emergency_person", "person", "at"),
+        Index("ix_access_emergency_patient", "patient"),
+        Index("ix_access_emergency_province", "province", "at"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    patient: str = Field(max_length=64)
+    person: UUID
+    name: str = Field(max_length=120)
+    facility: str = Field(max_length=5)
+    province: str = Field(max_length=2)
+    reason: str = Field(max_length=20)
+    words: str
+    purpose: str = Field(max_length=8)
+    at: Instant
+    until: Instant
+    review_due: Instant
+    many: bool
+    reviewed_at: Instant | None = None
+    reviewed_by: str | None = Field(default=None, max_length=120)
+    outcome: str | None = Field(default=None, max_length=10)
+    review_words: str | None = None

@@ -1,6 +1,6 @@
 """Use cases of access, under one name for its callers."""
 
-from clinic_net.access.attempts import attempted, trying_to_enrol, trying_to_sign_in
+from clinic_net.access.attempts import attempted, trying_to_enrol, trying_to_find, trying_to_sign_in
 from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look
 from clinic_net.access.devices import (
     DeviceView,
@@ -10,6 +10,19 @@ from clinic_net.access.devices import (
     enrol,
     issue_code,
     revoke_device,
+)
+from clinic_net.access.emergency import (
+    WORDS_LONGEST,
+    Ask,
+    EmergencyView,
+    break_glass,
+    close_review,
+    emergencies_about,
+    emergency,
+    is_fresh,
+    own_emergencies,
+    prove,
+    to_review,
 )
 from clinic_net.access.granting import (
     TOKEN_PATH,
@@ -41,8 +54,11 @@ from clinic_net.access.rules import CODE_PREFIX_LENGTH, normal_code
 __all__ = [
     "CODE_PREFIX_LENGTH",
     "TOKEN_PATH",
+    "WORDS_LONGEST",
+    "Ask",
     "Credentials",
     "DeviceView",
+    "EmergencyView",
     "Enrolment",
     "Issuer",
     "NewUser",
@@ -53,19 +69,26 @@ __all__ = [
     "add_user",
     "attempted",
     "bearer",
+    "break_glass",
     "client_of_token",
+    "close_review",
     "devices_of",
     "disable_client",
     "disable_user",
+    "emergencies_about",
+    "emergency",
     "end_care",
     "end_care_from",
     "enrol",
     "grant_care",
     "grant_to_client",
     "grant_to_station",
+    "is_fresh",
     "issue_code",
     "normal_code",
+    "own_emergencies",
     "people",
+    "prove",
     "relations_of",
     "revoke_device",
     "second_look",
@@ -74,7 +97,9 @@ __all__ = [
     "signed_in",
     "smart_configuration",
     "still_valid",
+    "to_review",
     "trying_to_enrol",
+    "trying_to_find",
     "trying_to_sign_in",
     "user",
 ]

@@ -1,4 +1,4 @@
-"""Labels of records, what citizens permit and refuse, and relations that are kept to one place.
+"""Labels of records, what citizens permit and refuse, relations kept to one place, records opened in an emergency.
 
 ``labels`` stays null in old rows, which the rule reads as "look into the text"; reindexing fills them in.
 """
@@ -48,3 +48,27 @@ def upgrade() -> None:
     )
     op.create_index("ix_access_consent_patient", "access_consent", ["patient", "grantee"])
     op.create_index("ix_access_consent_resource", "access_consent", ["resource"])
+    op.create_table(
+        "access_emergency",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("patient", sa.String(64), nullable=False),
+        sa.Column("person", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(120), nullable=False),
+        sa.Column("facility", sa.String(5), nullable=False),
+        sa.Column("province", sa.String(2), nullable=False),
+        sa.Column("reason", sa.String(20), nullable=False),
+        sa.Column("words", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(8), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.Column("until", instant, nullable=False),
+        sa.Column("review_due", instant, nullable=False),
+        sa.Column("many", sa.Boolean(), nullable=False),
+        sa.Column("reviewed_at", instant, nullable=True),
+        sa.Column("reviewed_by", sa.String(120), nullable=True),
+        sa.Column("outcome", sa.String(10), nullable=True),
+        sa.Column("review_words", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_emergency")),
+    )
+    op.create_index("ix_access_emergency_person", "access_emergency", ["person", "at"])
+    op.create_index("ix_access_emergency_patient", "access_emergency", ["patient"])
+    op.create_index("ix_access_emergency_province", "access_emergency", ["province", "at"])

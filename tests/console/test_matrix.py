@@ -215,6 +215,13 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/accept": _written(404, "doctor"),
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
+    "GET /emergency": _page(200, "doctor", "nurse"),
+    "POST /emergency": _written(403, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
+    "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
+    "GET /emergencies": _page(200, "operator", "auditor"),
+    "POST /emergencies/{opening}/review": _written(
+        404, "operator", "auditor", outcome="justified", words="Đúng"
+    ),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
