@@ -83,9 +83,9 @@ async def open_record(
             proved = now
         opened = await _open(hub.sessions, user, number, service.Ask(reason, words), proved=proved, now=now)
     except (WrongCredentials, NotFresh):
-        return _form(request, user, now=now, problem="wrong", status=403)
+        return _form(request, user, now=now, problem="wrong", status=422)
     except UnknownPatient:
-        return _form(request, user, now=now, problem="unknown", status=404)
+        return _form(request, user, now=now, problem="unknown", status=422)
     except ReasonRequired:
         return _form(request, user, now=now, problem="reason", status=422)
     except TooMany as refusal:

@@ -216,7 +216,7 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
     "GET /emergency": _page(200, "doctor", "nurse"),
-    "POST /emergency": _written(403, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
+    "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
     "GET /emergencies": _page(200, "operator", "auditor"),
     "POST /emergencies/{opening}/review": _written(
