@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from clinic_net.access import consent
 from clinic_net.access.consent import Given, Statement
 from clinic_net.access.labels import singly
 from clinic_net.access.policy import Record, RecordScope
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.gate import breathe
+from clinic_net.kernel.links import Database
 from clinic_net.records import rules, store, store_writes
 from clinic_net.records.drafts import Draft, Order
 from clinic_net.records.errors import (
@@ -34,10 +33,11 @@ from clinic_net.records.preconditions import forbids
 from clinic_net.records.shapes import Stored, milliseconds, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.store_writes import Change
-from clinic_net.records.vault import keys_of
 
 
-async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -> list[Stored | Refusal]:
+async def put_many(
+    s: Database, orders: Sequence[Order], keys: Keys, *, now: datetime
+) -> list[Stored | Refusal]:
     """Store drafts; return, for each, what is stored now or why it is not. Nothing is told: see ``tell``.
 
     A refused one leaves nothing behind and the others stand, but for those of its ``unit`` (``Abandoned``). All of one
@@ -47,7 +47,7 @@ async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -
         TryAgain: a type and id were taken in this instant, and orders of several units travel together: let each
             unit try by itself.
     """
-    running = _Putting(s, await keys_of(s), now)
+    running = _Putting(s, keys, now)
     waiting = list(range(len(orders)))
     answers: dict[int, Stored | Refusal] = {}
     while waiting:
@@ -77,7 +77,7 @@ class _Step:
 class _Putting:
     """One ``put_many``: looks, decides, writes."""
 
-    def __init__(self, s: AsyncSession, keys: Keys, now: datetime) -> None:
+    def __init__(self, s: Database, keys: Keys, now: datetime) -> None:
         self._s = s
         self._keys = keys
         self._now = now
@@ -203,7 +203,9 @@ class _Putting:
         for step in steps:
             if step.change is not None and step.change.rtype == "Consent":
                 try:
-                    step.said = await consent.understood(self._s, _given(step, step.change), now=self._now)
+                    step.said = await consent.understood(
+                        store.session_of(self._s), _given(step, step.change), now=self._now
+                    )
                 except Refusal as refusal:
                     step.change, step.answer = None, refusal
 
@@ -211,7 +213,9 @@ class _Putting:
         """Take on what the Consents say that have been written, in the transaction that stores them."""
         for step in steps:
             if step.change is not None and step.change.rtype == "Consent":
-                await consent.follow(self._s, _given(step, step.change), step.said, now=self._now)
+                await consent.follow(
+                    store.session_of(self._s), _given(step, step.change), step.said, now=self._now
+                )
 
     async def _permitted(
         self, patient: str | None, rtype: str, tenant: str, labels: int, scope: RecordScope

@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
@@ -25,6 +24,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.labels import EVERY
 from clinic_net.access.policy import Columns, Record, RecordScope, predicate
+from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import address_of
 from clinic_net.records.model import ConditionRow, Resource, Version
 
@@ -104,7 +104,7 @@ def labels_said(head: Head) -> int:
     return EVERY if head.body is not None and MENTIONED in head.body else 0
 
 
-async def permitted(s: AsyncSession, record: Record, *, scope: RecordScope, now: datetime) -> bool:
+async def permitted(s: Database, record: Record, *, scope: RecordScope, now: datetime) -> bool:
     """Whether such a record would be within the scope."""
     if scope.everywhere:
         return True
@@ -115,7 +115,7 @@ async def permitted(s: AsyncSession, record: Record, *, scope: RecordScope, now:
         literal(record.labels, Integer),
     )
     condition = predicate(scope, columns, now=now)
-    return bool((await (await s.connection()).execute(select(condition))).scalar_one())
+    return bool((await (await session_of(s).connection()).execute(select(condition))).scalar_one())
 
 
 async def find(s: AsyncSession, rtype: str, fid: str, *, scope: RecordScope, now: datetime) -> Head | None:
@@ -134,58 +134,72 @@ def _identified(identities: Sequence[tuple[str, str]]) -> ColumnElement[bool]:
 
 
 async def lock(
-    s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
+    s: Database, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
 ) -> dict[tuple[str, str], Head]:
     """Return the heads of these (type, id) within the scope and hold their rows, in one order for everybody.
 
     Two writers of one resource take turns here; the second sees the first one's version.
     """
-    statement = (
-        select(*HEAD)
-        .where(_identified(identities), visible(scope, now))
-        .order_by(col(Resource.rid))
-        .with_for_update(of=Resource.__table__)  # type: ignore[attr-defined]
-    )
-    rows = (await (await s.connection()).execute(statement)).all()
+    if scope.everywhere:
+        rows = await fetch(s, _LOCKED, _addresses(identities))
+    else:
+        statement = (
+            select(*HEAD)
+            .where(_identified(identities), visible(scope, now))
+            .order_by(col(Resource.rid))
+            .with_for_update(of=Resource.__table__)  # type: ignore[attr-defined]
+        )
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
-_EACH = text(
+_EACH = (
     f"select {', '.join(column.key for column in HEAD)} from records_resource"  # noqa: S608 -- our own columns
-    " where address = any(cast(:addresses as bigint[]))"
+    " where address = any(cast(%(addresses)s as bigint[]))"
 )
-"""For callers who see every tenant; as text, because most reads are theirs."""
+"""For callers who see every tenant; as text, because most requests are theirs."""
+
+_EXISTING = f"{_EACH} and not deleted order by rid limit %(limit)s"
+_LOCKED = f"{_EACH} order by rid for update"
+
+
+def _addresses(identities: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {"addresses": "{" + ",".join(str(address_of(rtype, fid)) for rtype, fid in identities) + "}"}
+
+
+def session_of(s: Database) -> AsyncSession:
+    """Links carry only what callers ask who see every tenant."""
+    assert isinstance(s, AsyncSession), "a narrow scope needs a session"
+    return s
 
 
 async def find_each(
-    s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
+    s: Database, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
 ) -> dict[tuple[str, str], Head]:
     """Return the heads of these (type, id), deleted or not, that are within the scope."""
-    connection = await s.connection()
     if scope.everywhere:
-        addresses = ",".join(str(address_of(rtype, fid)) for rtype, fid in identities)
-        rows = (await connection.execute(_EACH, {"addresses": f"{{{addresses}}}"})).all()
+        rows = await fetch(s, _EACH, _addresses(identities))
     else:
         statement = select(*HEAD).where(_identified(identities), visible(scope, now))
-        rows = (await connection.execute(statement)).all()
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
 async def find_many(
-    s: AsyncSession, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime, limit: int
+    s: Database, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime, limit: int
 ) -> list[Head]:
     """Return the heads of these (type, id) that exist within the scope, at most ``limit``."""
-    statement = (
-        select(*HEAD)
-        .where(
-            _identified(identities),
-            ~col(Resource.deleted),
-            visible(scope, now),
+    if scope.everywhere:
+        rows = await fetch(s, _EXISTING, {**_addresses(identities), "limit": limit})
+    else:
+        statement = (
+            select(*HEAD)
+            .where(_identified(identities), ~col(Resource.deleted), visible(scope, now))
+            .order_by(col(Resource.rid))
+            .limit(limit)
         )
-        .order_by(col(Resource.rid))
-        .limit(limit)
-    )
-    return [head_of(row) for row in (await (await s.connection()).execute(statement)).all()]
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
+    return [head_of(row) for row in rows]
 
 
 async def of_patient(
