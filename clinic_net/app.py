@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from clinic_net import console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.lines import demand_second_line
 from clinic_net.access.routes import router as access_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
@@ -57,6 +58,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_hub(settings, now=now) as hub:
             app.state.hub = hub
+            await demand_second_line(hub)
             async with signalling.running(app):
                 background = asyncio.create_task(worker.run(hub), name="worker") if with_worker else None
                 # Python's full collection stops the loop for a second with 14,000 sockets; what lives

@@ -18,6 +18,8 @@ from starlette.websockets import WebSocket
 
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.lines import narrow
+from clinic_net.access.policy import scope_of
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
 from clinic_net.kernel.hub import Hub
@@ -148,9 +150,19 @@ async def principal_of(
 ) -> Principal:
     """Return who speaks: the bearer token's owner if there is a token, else the cookie's.
 
+    The rest of the session's transaction is kept to what they can reach.
+
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
     """
+    caller = await _known(connection, session, settings, now=now)
+    await narrow(session, scope_of(caller), now=now)
+    return caller
+
+
+async def _known(
+    connection: HTTPConnection, session: AsyncSession, settings: HubSettings, *, now: datetime
+) -> Principal:
     token = _bearer(connection)
     if token is not None:
         return await service.bearer(session, token, issuer=issuer_of(settings), now=now)

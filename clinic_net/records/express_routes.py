@@ -49,7 +49,7 @@ async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awai
 
     async def alone() -> _Done:
         now = hub.now()
-        async with hub.sessions() as session, session.begin():
+        async with hub.requests() as session, session.begin():
             caller = await principal_of(request, session, hub.settings, now=now)
             return await work(exchange_of(request, hub, session, caller, now))
 
