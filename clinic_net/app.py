@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidProof, InvalidToken
 from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.lines import demand_second_line
 from clinic_net.access.oauth import dpop
 from clinic_net.access.principals import ADMINISTRATORS
 from clinic_net.access.routes import router as access_routes
@@ -62,6 +63,7 @@ def create_app(
             app.state.hub = hub
             if relaxed := sorted({role.value for role in ADMINISTRATORS} - set(settings.mfa_roles)):
                 log.warning("second_factor_relaxed", count=len(relaxed))
+            await demand_second_line(hub)
             async with signalling.running(app):
                 background = asyncio.create_task(worker.run(hub), name="worker") if with_worker else None
                 # Python's full collection stops the loop for a second with 14,000 sockets; what lives

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
@@ -139,6 +140,17 @@ def trying_to_enrol(prefix: str, remote: str, key: SecretStr) -> Tried:
         Limit(keyed_digest(key, Use.ATTEMPT, f"enrol from {remote}"), _ENROL_ADDRESS, _ENROL_WINDOW),
     )
     return Tried("device.enrol", f"address:{remote}", f"code:{named.hex()[:16]}", limits)
+
+
+_FIND_WINDOW = timedelta(hours=1)
+_FIND_PERSON = 10
+"""Ours: numbers are mistyped in a hurry; ten wrong ones an hour are a search."""
+
+
+def trying_to_find(address: str) -> Tried:
+    """Describe a try to find a patient by a card's number: limited per person who looks."""
+    key = sha256(f"find {address}".encode()).digest()
+    return Tried("emergency.search", address, address, (Limit(key, _FIND_PERSON, _FIND_WINDOW),))
 
 
 async def begin(sessions: Sessions, tried: Tried, *, now: datetime) -> tuple[UUID, ...]:

@@ -19,7 +19,9 @@ from starlette.websockets import WebSocket
 from clinic_net import audit
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidProof, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.lines import narrow
 from clinic_net.access.oauth.proofs import Shown, proven_key
+from clinic_net.access.policy import scope_of
 from clinic_net.access.principals import (
     ClientPrincipal,
     Principal,
@@ -143,10 +145,20 @@ async def principal_of(
 ) -> Principal:
     """Return who speaks: the bearer token's owner if there is a token, else the cookie's.
 
+    The rest of the session's transaction is kept to what they can reach.
+
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
         InvalidProof: the token's key is not proven.
     """
+    caller = await _known(connection, session, settings, now=now)
+    await narrow(session, scope_of(caller), now=now)
+    return caller
+
+
+async def _known(
+    connection: HTTPConnection, session: AsyncSession, settings: HubSettings, *, now: datetime
+) -> Principal:
     found = _token_of(connection)
     if found is not None:
         (token, proves), issuer, jkt = found, issuer_of(settings), None

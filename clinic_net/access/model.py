@@ -156,10 +156,18 @@ class UsedJti(SQLModel, table=True):
 
 
 class CareRelation(SQLModel, table=True):
-    """Why somebody may see a patient's records, and from when until when (``until`` exclusive; null = no end)."""
+    """Why somebody may see a patient's records, and from when until when (``until`` exclusive; null = no end).
+
+    ``tenant`` keeps it to what one place holds of the patient; ``source`` is what it follows from
+    (``Consent/<id>``, ``RelatedPerson/<id>``), where that is a record.
+    """
 
     __tablename__ = "access_care_relation"
-    __table_args__ = (Index("ix_access_care_relation_grantee", "grantee", "patient", "until"),)
+    __table_args__ = (
+        Index("ix_access_care_relation_grantee", "grantee", "patient", "until"),
+        Index("ix_access_care_relation_patient", "patient"),
+        Index("ix_access_care_relation_source", "source"),
+    )
 
     id: UUID = Field(primary_key=True)
     patient: str = Field(max_length=64)
@@ -168,3 +176,68 @@ class CareRelation(SQLModel, table=True):
     purpose: str = Field(max_length=20)
     since: Instant
     until: Instant | None = None
+    tenant: str | None = Field(default=None, max_length=20)
+    source: str | None = Field(default=None, max_length=80)
+
+
+class ConsentRow(SQLModel, table=True):
+    """What a citizen permits or refuses one grantee, as their Consent says it.
+
+    ``grantee`` is ``user:<id>``, ``facility:<code>`` or ``station:<site>``; ``tenant`` null: wherever the records are.
+    ``verified_by`` is who made sure that the grantor is who they say. ``evidence`` is the SHA-256 of the text that was
+    agreed to; ``wording`` names that text's version, ``language`` its language.
+    """
+
+    __tablename__ = "access_consent"
+    __table_args__ = (
+        CheckConstraint("decision in ('permit', 'deny')", name="decision"),
+        CheckConstraint("status in ('active', 'withdrawn')", name="status"),
+        Index("ix_access_consent_patient", "patient", "grantee"),
+        Index("ix_access_consent_resource", "resource"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    resource: str = Field(max_length=64)
+    patient: str = Field(max_length=64)
+    grantor: str = Field(max_length=120)
+    verified_by: str = Field(max_length=120)
+    decision: str = Field(max_length=6)
+    grantee: str = Field(max_length=120)
+    tenant: str | None = Field(default=None, max_length=20)
+    status: str = Field(max_length=9)
+    since: Instant
+    until: Instant | None = None
+    wording: str = Field(max_length=40)
+    language: str = Field(max_length=5)
+    evidence: bytes
+    given_at: Instant
+    withdrawn_at: Instant | None = None
+
+
+class Emergency(SQLModel, table=True):
+    """A record that was opened by breaking the glass, and the review that it is owed."""
+
+    __tablename__ = "access_emergency"
+    __table_args__ = (
+        Index("ix_access_emergency_person", "person", "at"),
+        Index("ix_access_emergency_patient", "patient"),
+        Index("ix_access_emergency_province", "province", "at"),
+    )
+
+    id: UUID = Field(primary_key=True)
+    patient: str = Field(max_length=64)
+    person: UUID
+    name: str = Field(max_length=120)
+    facility: str = Field(max_length=5)
+    province: str = Field(max_length=2)
+    reason: str = Field(max_length=20)
+    words: str
+    purpose: str = Field(max_length=8)
+    at: Instant
+    until: Instant
+    review_due: Instant
+    many: bool
+    reviewed_at: Instant | None = None
+    reviewed_by: str | None = Field(default=None, max_length=120)
+    outcome: str | None = Field(default=None, max_length=10)
+    review_words: str | None = None

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from clinic_net import audit
+from clinic_net.access.labels import labels_of
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import check, parse, stamp
 from clinic_net.fhir.jsontext import MAX_BYTES
@@ -34,6 +35,11 @@ class Draft:
     def patient(self) -> str | None:
         """Whose record it is part of."""
         return rules.patient_of(self.resource, self.fid)
+
+    @cached_property
+    def labels(self) -> int:
+        """Its security labels."""
+        return labels_of(self.resource)
 
     def rows(self, keys: Keys) -> Rows:
         """Return its index rows."""

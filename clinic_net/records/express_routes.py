@@ -50,7 +50,7 @@ async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awai
 
     async def alone() -> _Done:
         now = hub.now()
-        async with hub.sessions() as session, session.begin():
+        async with hub.requests() as session, session.begin():
             caller = await principal_of(request, session, hub.settings, now=now)
             return await work(exchange_of(request, hub, session, caller, now))
 
@@ -93,7 +93,12 @@ def _route(
 
 def _is_plain(request: Request) -> bool:
     """Whether a create has no criteria."""
-    return "if-none-exist" not in request.headers and not request.query_params
+    return "if-none-exist" not in request.headers and not request.query_params and _stands_alone(request)
+
+
+def _stands_alone(request: Request) -> bool:
+    """Whether nothing follows from a write: a Consent decides who sees what."""
+    return request.path_params.get("rtype") != "Consent"
 
 
 async def read(exchange: Exchange) -> Response:
@@ -225,7 +230,7 @@ routes = [
         create,
         shares=_is_plain,
     ),
-    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update),
+    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update, shares=_stands_alone),
     _route("/fhir", ["POST"], bundle),
     _route("/fhir/", ["POST"], bundle, described=False),
 ]

@@ -40,7 +40,8 @@ class Resource(SQLModel, table=True):
 
     ``body`` is the received text with ``id`` and ``meta`` stamped, null once deleted. ``tokens`` are the hashes that
     ``records_ix_token`` holds for it: an update writes only the difference. ``address`` is the hash of its type and
-    id, to which ``records_ix_link`` points.
+    id, to which ``records_ix_link`` points. ``labels`` are its security labels (``access.labels``), null in rows that
+    an older release wrote: then only the text says them.
     """
 
     __tablename__ = "records_resource"
@@ -65,6 +66,7 @@ class Resource(SQLModel, table=True):
     deleted: bool = False
     author: str = Field(max_length=120)
     address: int = _big()
+    labels: int | None = None
     tokens: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 

@@ -35,6 +35,7 @@ class PlainBundle:
 
 async def read_plain(text: bytes, asking: Asking) -> PlainBundle | None:
     """Return a transaction, read and checked; None where it does more than store whole resources: see ``bundles``.
+    So does a Consent: something follows from it.
 
     Raises:
         MalformedJson, MalformedRequest: it cannot be understood.
@@ -42,7 +43,8 @@ async def read_plain(text: bytes, asking: Asking) -> PlainBundle | None:
     """
     kind, entries = await read_bundle(text, base=asking.base)
     whole = all(entry.method in ("POST", "PUT") and entry.criteria is None for entry in entries)
-    if kind != "transaction" or not entries or not whole:
+    decides = any(entry.rtype == "Consent" for entry in entries)
+    if kind != "transaction" or not entries or not whole or decides:
         return None
     demand_distinct(entries)
     targets = {}

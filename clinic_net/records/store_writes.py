@@ -28,6 +28,7 @@ class Change(NamedTuple):
     author: str
     body: bytes | None
     rows: Rows
+    labels: int = 0
 
 
 _AT_ONCE = 50
@@ -50,8 +51,9 @@ _GIVEN = """
         cast(:numbers as int[]), cast(:tenants as text[]), cast(:rtypes as text[]), cast(:fids as text[]),
         cast(:patients as text[]), cast(:versions as int[]), cast(:methods as text[]), cast(:authors as text[]),
         cast(:addresses as bigint[]), cast(:tokens as text[]), cast(:body_ats as int[]), cast(:body_sizes as int[]),
-        cast(:rids as bigint[])
-    ) as g (no, tenant, rtype, fid, patient, version, method, author, address, tokens, body_at, body_size, known)
+        cast(:rids as bigint[]), cast(:labels as int[])
+    ) as g (
+        no, tenant, rtype, fid, patient, version, method, author, address, tokens, body_at, body_size, known, labels)
 """
 
 _LOG = """
@@ -99,9 +101,9 @@ CREATE = text(
         select nextval('records_resource_rid_seq') as rid, g.* from {_GIVEN}),
     head as (
         insert into records_resource
-            (rid, tenant, rtype, fid, patient, version, updated, deleted, author, address, tokens, body)
+            (rid, tenant, rtype, fid, patient, version, updated, deleted, author, address, labels, tokens, body)
         overriding system value
-        select rid, tenant, rtype, fid, patient, version, :now, false, author, address,
+        select rid, tenant, rtype, fid, patient, version, :now, false, author, address, labels,
             cast(tokens as bigint[]), {_BODY}
         from given order by no
         on conflict (rtype, fid) do nothing
@@ -122,7 +124,7 @@ _REPLACE = text(
     head as (
         update records_resource r set
             patient = g.patient, version = g.version, updated = :now, deleted = (g.method = 'D'),
-            author = g.author, tokens = cast(g.tokens as bigint[]), body = {_BODY}
+            author = g.author, labels = g.labels, tokens = cast(g.tokens as bigint[]), body = {_BODY}
         from given g where r.rid = g.rid and r.rid = any(cast(:rids as bigint[]))
         returning r.rid, r.tenant, r.rtype, r.version, r.author, r.body),
     {_LOG},
@@ -158,6 +160,7 @@ def parameters(changes: Sequence[Change], now: datetime) -> dict[str, Any]:
         "now": now,
         "numbers": _literal(range(len(changes))),
         "rids": _literal([change.rid for change in changes]),
+        "labels": _literal([change.labels for change in changes]),
         "tenants": _texts([change.tenant for change in changes]),
         "rtypes": _texts([change.rtype for change in changes]),
         "fids": _texts([change.fid for change in changes]),

@@ -37,7 +37,17 @@ async def let_see(
         purpose="COC" if basis == "referral_review" else "TREAT",
         since=now,
         until=until,
+        source=_source(referral),
     )
+
+
+async def end_review(session: AsyncSession, referral: ReferralCase, *, now: datetime) -> None:
+    """Let nobody see the record any more only because the referral was addressed to them."""
+    await access.end_care_from(session, _source(referral), bases=["referral_review"], at=now)
+
+
+def _source(referral: ReferralCase) -> str:
+    return f"ServiceRequest/{referral.id}"
 
 
 async def move_task(

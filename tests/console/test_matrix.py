@@ -270,6 +270,13 @@ MATRIX: dict[str, Row] = {
     "GET /programs": _page(200, *PEOPLE),
     "POST /programs/{grant}/end": _written(404, *PEOPLE),
     "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),
+    "GET /emergency": _page(200, "doctor", "nurse"),
+    "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
+    "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
+    "GET /emergencies": _page(200, "operator", "auditor"),
+    "POST /emergencies/{opening}/review": _written(
+        404, "operator", "auditor", outcome="justified", words="Đúng"
+    ),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
