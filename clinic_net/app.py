@@ -17,12 +17,13 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from clinic_net import console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
-from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.http import COOKIE, SameOriginOnly
+from clinic_net.access.limits import LimitStrangers, failed
 from clinic_net.access.routes import router as access_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
-from clinic_net.kernel.asgi import BrowserHeaders, LimitBody, LogRequests
+from clinic_net.kernel.asgi import AnswerFailures, BrowserHeaders, LimitBody, LogRequests
 from clinic_net.kernel.errors import (
     Invalid,
     NotFound,
@@ -73,10 +74,12 @@ def create_app(
     # What the interfaces are is told by the CapabilityStatement and by the protocol's page, not by a schema that
     # FastAPI guesses.
     app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, openapi_url=None)
+    app.add_middleware(AnswerFailures, failed=_failed)
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
     if settings.cors_origins:
         app.add_middleware(FhirCors, origins=settings.cors_origins)
     app.add_middleware(LimitBody, refused=_too_large)
+    app.add_middleware(LimitStrangers, cookie=COOKIE)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
     app.include_router(async_routes)  # first: they see only requests that prefer an answer later
@@ -136,8 +139,12 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, failure: Exception) -> Response:
-        log.error("request_failed", error=type(failure).__name__, place=where(failure))
-        return _answer(request, Unavailable("something went wrong here; try again"), status=500)
+        return _failed(request, failure)
+
+
+def _failed(request: Request, failure: Exception) -> Response:
+    log.error("request_failed", error=type(failure).__name__, place=where(failure))
+    return _answer(request, Unavailable("something went wrong here; try again"), status=500)
 
 
 def _too_large(request: Request) -> Response:
@@ -155,6 +162,7 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(getattr(refusal, "allowed", ()))
     if status == HTTPStatus.UNAUTHORIZED:
+        failed(request, request.app.state.hub)
         headers["WWW-Authenticate"] = _challenge(request, refusal)
     path = request.url.path
     if path == "/fhir" or path.startswith("/fhir/"):

@@ -119,7 +119,9 @@ def serve(arguments: argparse.Namespace) -> int:
     _end_in_order()
     if arguments.lifeline is not None:
         processes.end_with_parent(arguments.lifeline)
-    address = f"http://{arguments.host}:{arguments.port}"
+    if bool(arguments.tls_cert) != bool(arguments.tls_key):
+        raise _Unready("--tls-cert and --tls-key belong together")
+    address = f"{'https' if arguments.tls_cert else 'http'}://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
     unnamed = {} if configured else {"public_url": address, "follow_host": True}
     with _settings(arguments, **unnamed) as settings:
@@ -135,6 +137,8 @@ def serve(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             trusted_proxies=arguments.trusted_proxy or ["127.0.0.1"],
+            ssl_certfile=arguments.tls_cert,
+            ssl_keyfile=arguments.tls_key,
         )
     return OK
 
@@ -146,6 +150,8 @@ def _serve_many(arguments: argparse.Namespace, settings: HubSettings, address: s
         command = ["serve", "--host", arguments.host, "--port", str(arguments.port)]
         for proxy in arguments.trusted_proxy:
             command += ["--trusted-proxy", proxy]
+        if arguments.tls_cert:
+            command += ["--tls-cert", str(arguments.tls_cert), "--tls-key", str(arguments.tls_key)]
         quiet = [*command, "--no-worker"]
         first = quiet if arguments.no_worker else command
         environment = processes.environment_of(settings)
@@ -358,6 +364,8 @@ def _add_serve(made: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
     )
+    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https: certificate chain, PEM")
+    made.add_argument("--tls-key", type=Path, metavar="FILE", help="and its private key")
     made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
     made.add_argument(
         "--processes",

@@ -8,12 +8,15 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from clinic_net.kernel.listening import BoundedHttp
 from clinic_net.kernel.proxies import TrustedProxies
 
 HOW: dict[str, Any] = {
     "log_level": "warning",
     "access_log": False,  # uvicorn's prints query strings
     "log_config": None,  # uvicorn's own prints tracebacks, which quote what was being worked on
+    "http": BoundedHttp,
+    "server_header": False,
     "ws": "websockets-sansio",
     "ws_per_message_deflate": False,  # 42 KiB a socket
     "ws_max_size": 64 * 1024,

@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket
 
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.limits import charge
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
 from clinic_net.kernel.hub import Hub
@@ -161,7 +162,10 @@ async def principal_of(
 
 
 async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentHub, now: Now) -> Principal:
-    return await principal_of(connection, session, hub.settings, now=now)
+    caller = await principal_of(connection, session, hub.settings, now=now)
+    if not isinstance(caller, StationPrincipal):  # its push says in the body whether it is urgent
+        await charge(connection, hub, caller)
+    return caller
 
 
 Caller = Annotated[Principal, Depends(_caller)]

@@ -79,6 +79,18 @@ class HubSettings(BaseSettings):
     revocation_check_every: Duration = timedelta(seconds=4)
     """How often a node asks whether the owners of its open sockets may still hold them (promise: 10 s)."""
 
+    rate_person: int = Field(default=30_000, ge=0)
+    """Points a person may draw in a minute: a read costs 1, a write 5, a bundle or a whole record 20. 0: no limit."""
+
+    rate_station: int = Field(default=30_000, ge=0)
+    """Points a station may draw in a minute; a fifth is kept for its urgent lane."""
+
+    rate_client: int = Field(default=6_000_000, ge=0)
+    """Points a system client may draw in a minute at one process."""
+
+    rate_address: int = Field(default=30_000, ge=0)
+    """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
+
     log_json: bool = True
 
     data: Path | None = None
