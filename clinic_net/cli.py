@@ -28,6 +28,7 @@ from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
@@ -345,6 +346,7 @@ def parser() -> argparse.ArgumentParser:
     made = add(group("client", "systems that use the API"), "add", task(add_client))
     made.add_argument("name")
     made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
+    privacy.add_commands(group, add, task)
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")

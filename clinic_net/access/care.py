@@ -6,7 +6,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
 from clinic_net.access import store
-from clinic_net.access.model import CareRelation
+from clinic_net.access.model import CareRelation, Restriction
 from clinic_net.access.policy import Relation
 from clinic_net.kernel.ids import new_id
 
@@ -65,6 +65,28 @@ async def end_care(session: AsyncSession, *, patient: str, grantee: str, basis: 
 async def relations_of(session: AsyncSession, patient: str) -> tuple[Relation, ...]:
     """Return a patient's care relations, past and future ones too, for :func:`policy.permits`."""
     return tuple(
-        Relation(row.grantee, row.patient, row.since, row.until)
+        Relation(row.grantee, row.patient, row.since, row.until, row.basis)
         for row in await store.care_of(session, patient)
     )
+
+
+async def restrict(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
+    """Stop the processing of a patient's record for everybody but in an emergency. Saying it again changes nothing."""
+    if await session.get(Restriction, patient) is None:
+        session.add(Restriction(patient=patient, since=at))
+        await session.flush()
+        await audit.record(session, actor=by, action="care.restrict", subject=f"Patient/{patient}", at=at)
+
+
+async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
+    """Let a patient's record be processed again."""
+    found = await session.get(Restriction, patient)
+    if found is not None:
+        await session.delete(found)
+        await session.flush()
+        await audit.record(session, actor=by, action="care.unrestrict", subject=f"Patient/{patient}", at=at)
+
+
+async def is_restricted(session: AsyncSession, patient: str) -> bool:
+    """Whether the processing of a patient's record is stopped."""
+    return await session.get(Restriction, patient) is not None

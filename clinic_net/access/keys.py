@@ -13,6 +13,7 @@ class Use(StrEnum):
     ACCESS_TOKEN = "access-token"  # noqa: S105 -- a name, not a secret
     ENROLMENT_CODE = "enrolment-code"
     ATTEMPT = "attempt"
+    PSEUDONYM = "pseudonym"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

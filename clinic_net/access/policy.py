@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, false, 
 from sqlmodel import col
 
 from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
-from clinic_net.access.model import CareRelation
+from clinic_net.access.model import CareRelation, Restriction
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
 
 
@@ -38,12 +38,16 @@ class Relation:
     patient: str
     since: datetime
     until: datetime | None = None
+    basis: str = ""
 
     def holds(self, now: datetime) -> bool:
         return self.since <= now and (self.until is None or now < self.until)
 
 
 NOTHING = RecordScope(tenants=frozenset(), grantee=None, writable=False)
+
+EMERGENCY = "emergency"
+"""How the basis of a relation begins that also holds for a record whose processing is restricted."""
 
 EVERYWHERE = RecordScope(tenants=None, grantee=None, writable=False)
 """Reads of callers each of whom reaches every tenant, asked for together."""
@@ -121,18 +125,18 @@ def predicate(
     allowed: list[ColumnElement[bool]] = []
     if scope.tenants:
         allowed.append(tenant.in_(sorted(scope.tenants)))
+    emergency: ColumnElement[bool] = false()
     if scope.grantee is not None:
-        allowed.append(
-            exists().where(
-                and_(
-                    col(CareRelation.grantee) == scope.grantee,
-                    col(CareRelation.patient) == patient,
-                    col(CareRelation.since) <= now,
-                    or_(col(CareRelation.until).is_(None), col(CareRelation.until) > now),
-                )
-            )
+        cares = (
+            col(CareRelation.grantee) == scope.grantee,
+            col(CareRelation.patient) == patient,
+            col(CareRelation.since) <= now,
+            or_(col(CareRelation.until).is_(None), col(CareRelation.until) > now),
         )
-    return or_(false(), *allowed)
+        allowed.append(exists().where(and_(*cares)))
+        emergency = exists().where(and_(*cares, col(CareRelation.basis).startswith(EMERGENCY)))
+    restricted = exists().where(col(Restriction.patient) == patient)
+    return and_(or_(false(), *allowed), or_(~restricted, emergency))
 
 
 def permits(
@@ -142,11 +146,12 @@ def permits(
     patient: str | None,
     relations: Iterable[Relation],
     now: datetime,
+    restricted: bool = False,
 ) -> bool:
     """Whether a record is within ``scope``: the same rule as :func:`predicate`, for an answer about to leave."""
     if scope.tenants is None:
         return True
-    if tenant is not None and tenant in scope.tenants:
+    if not restricted and tenant is not None and tenant in scope.tenants:
         return True
     return (
         scope.grantee is not None
@@ -154,6 +159,7 @@ def permits(
         and any(
             relation.grantee == scope.grantee and relation.patient == patient and relation.holds(now)
             for relation in relations
+            if not restricted or relation.basis.startswith(EMERGENCY)
         )
     )
 

@@ -1,6 +1,6 @@
 """The hub's settings, from ``CLINIC_NET_*`` variables or from the embedded services of a data directory."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -90,6 +90,12 @@ class HubSettings(BaseSettings):
 
     rate_address: int = Field(default=30_000, ge=0)
     """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
+
+    record_retention: Duration = timedelta(days=3653)
+    """How long the law has a record kept after the last thing in it: ten years, until counsel says otherwise."""
+
+    holidays: tuple[date, ...] = ()
+    """Days off beyond those of ``privacy.calendar``: what the government decided since, ``["2027-02-11"]``."""
 
     log_json: bool = True
 

@@ -42,7 +42,7 @@ async def until_refused(
     app: FastAPI, path: str, headers: dict[str, str], **content: object
 ) -> tuple[int, httpx.Response]:
     for done in range(4 * FEW):
-        answer = await call(app, path, headers, **content)
+        answer = await call(app, path, headers, **content)  # type: ignore[arg-type]
         if answer.status_code == 429:
             return done, answer
     raise AssertionError("nobody stopped this caller")

@@ -217,6 +217,16 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
+    "GET /privacy": _page(200, "operator"),
+    "POST /privacy/requests": _written(404, "operator", patient=NOBODY, kind="copy"),
+    "POST /privacy/requests/{request_id}/{step}": _written(404, "operator"),
+    "POST /privacy/holds": _written(404, "operator", patient=NOBODY, reason="dispute"),
+    "POST /privacy/holds/{hold_id}/lift": _written(404, "operator"),
+    "POST /privacy/breaches": _written(
+        422, "operator", kind="other", people="1", words="x", noticed="2999-01-01T00:00"
+    ),
+    "POST /privacy/breaches/{breach}/steps": _written(404, "operator", step="note", words="x"),
+    "GET /privacy/breaches/{breach}/evidence": _page(404, "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
     "GET /cases/{case}/live": _page(404, "coordinator"),
     "POST /cases/{case}/ring": _written(404, "coordinator", person=NOBODY),
@@ -243,7 +253,14 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {"rtype": "Patient", "owner": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
+    known = {
+        "rtype": "Patient",
+        "owner": "Patient",
+        "vid": "1",
+        "site": "00000-01",
+        "path": "Patient/a/b/c",
+        "step": "answer",
+    }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
 
