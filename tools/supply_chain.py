@@ -79,9 +79,9 @@ def verdict(answers: list[dict[str, Any]], asked: int) -> tuple[int, list[str]]:
     """Return the exit status and what to say about the answers to ``asked`` questions."""
     answered = [answer for answer in answers if "skip_reason" not in answer]
     lines = [
-        f"{answer['name']} {answer['version']}: {vulnerability['id']}, mended in {', '.join(vulnerability['fix_versions']) or 'nothing yet'}"
+        f"{answer['name']} {answer['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or '-'}"
         for answer in answered
-        for vulnerability in answer["vulns"]
+        for known in answer["vulns"]
     ]
     if lines:
         return FINDINGS, lines
