@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import websockets
@@ -18,6 +19,7 @@ from websockets.typing import Origin, Subprotocol
 
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.signalling import SUBPROTOCOL
+from tests import canary
 
 _START_WITHIN_S = 60.0
 
@@ -82,6 +84,9 @@ def serving(
 ) -> Iterator[Process]:
     """Run the hub with these settings; what it writes goes to ``log``."""
     port = _free_port()
+    traces = canary.folder()
+    if traces is not None and log == Path(os.devnull):
+        log = traces / f"hub-{uuid4().hex}.log"
     with log.open("ab") as output:
         running = subprocess.Popen(
             (sys.executable, "-m", "clinic_net.cli", "serve", "--port", str(port), *options),
