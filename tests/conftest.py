@@ -29,6 +29,13 @@ from tests.canary import (  # noqa: F401 -- hooks and a fixture for every test
 TEMPLATE = "clinic_net_template"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=5.0, help="how long each parser is fed (tests/fuzz)"
+    )
+    parser.addoption("--fuzz-seed", type=int, default=20261124, help="where the fuzzers start from")
+
+
 @pytest.fixture(scope="session")
 def services() -> Iterator[EmbeddedServices]:
     """The database and Valkey of this test run."""

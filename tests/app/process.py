@@ -45,6 +45,7 @@ class Process:
             additional_headers=headers,
             origin=None if origin is None else Origin(origin),
             proxy=None,
+            open_timeout=60,
         )
 
 

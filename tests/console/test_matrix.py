@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount, WebSocketRoute
 
+from clinic_net.access.http import COOKIE
 from clinic_net.access.principals import Role
 from clinic_net.access.rules import random_code
 from clinic_net.consultations import service as consultations
@@ -273,6 +274,8 @@ class Network:
     case: UUID
     referral: UUID
     patient: str
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Cookies of those whose case, referral and patient it is, by whose."""
 
     async def call(self, caller: str, key: str, *, fid: str = NOBODY) -> httpx.Response:
         row = MATRIX[key]
@@ -299,7 +302,11 @@ async def network(district: Hub, app: FastAPI) -> Network:
         )
     # Everybody works in another province than the case.
     callers = await callers_of(hub, app, facility=CENTRAL, scope="system/Patient.cruds")
-    return Network(app, callers, case, sent.id, written.patient)
+    receiver = await add_person(hub, Role.DOCTOR, facility=PROVINCIAL)
+    coordinator = await add_person(hub, Role.COORDINATOR, facility=PROVINCIAL)
+    people = {"doctor": owner, "receiver": receiver, "coordinator": coordinator}
+    own = {who: await session_of(hub, person) for who, person in people.items()}
+    return Network(app, callers, case, sent.id, written.patient, own)
 
 
 def test_every_route_has_its_line(app: FastAPI) -> None:
@@ -363,6 +370,40 @@ async def test_somebody_else_s_referral_answers_like_none(network: Network, key:
 @pytest.mark.parametrize("key", OF_A_PATIENT)
 async def test_somebody_else_s_patient_answers_like_none(network: Network, key: str) -> None:
     await _look_alike(network, key, network.patient, but=("client",))
+
+
+WHOSE = {"consultation": "doctor", "case": "coordinator", "referral": "receiver", "fid": "doctor"}
+"""Who has a right to what is named in an address."""
+NOT_OF_A_PATIENT = {"Encounter/{fid}/$everything", "$meta-add", "$meta-delete"}
+OWN = [
+    key
+    for key in (*OF_A_CASE, *OF_A_REFERRAL, *OF_A_PATIENT)
+    if key.startswith("GET ") and not any(part in key for part in NOT_OF_A_PATIENT)
+]
+
+
+@pytest.mark.parametrize("key", OWN)
+async def test_one_s_own_is_answered_and_to_nobody_else(network: Network, key: str) -> None:
+    """The three ways of the matrix for one address: one's own, another's, and nobody's."""
+    [named] = re.findall(r"\{(consultation|case|referral|fid)\}", key)
+    theirs = {"consultation": str(network.case), "case": str(network.case), "referral": str(network.referral)}
+    id_ = theirs.get(named, network.patient)
+    method, template = key.split(" ", 1)
+    async with browser(network.app) as client:
+        cookie = {"Cookie": f"{COOKIE}={network.own[WHOSE[named]]}"}
+        own = await client.request(method, address(template, id_), headers={**MATRIX[key].headers, **cookie})
+        none = await client.request(method, address(template), headers={**MATRIX[key].headers, **cookie})
+    foreign = await network.call("doctor", key, fid=id_)
+    assert own.status_code == 200, own.text
+    if "{rtype}" not in template or template.endswith("{fid}"):
+        assert none.status_code in (404, 200)
+    assert foreign.status_code in (403, 404) or not json_entries(foreign), foreign.text
+
+
+def json_entries(answer: httpx.Response) -> list[Any]:
+    """Return what a Bundle holds."""
+    entries: list[Any] = answer.json().get("entry", [])
+    return entries
 
 
 async def _look_alike(network: Network, key: str, theirs: str, *, but: tuple[str, ...] = ()) -> None:
