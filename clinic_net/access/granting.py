@@ -25,6 +25,7 @@ from clinic_net.access.keys import Use, derive, digest
 from clinic_net.access.model import Client, Device, UsedJti
 from clinic_net.access.principals import ClientPrincipal, Principal, StationPrincipal, UserPrincipal
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.links import Database
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 -- a path
 STATION_SCOPE = "clinic-net/station"
@@ -204,7 +205,7 @@ async def still_valid(
     """
     people = {p: bytes.fromhex(p.session) for p in principals if isinstance(p, UserPrincipal)}
     stations = {p: (p.device, p.epoch) for p in principals if isinstance(p, StationPrincipal)}
-    clients = {p: p.client_id for p in principals if isinstance(p, ClientPrincipal)}
+    clients = [p for p in principals if isinstance(p, ClientPrincipal)]
     valid: set[Principal] = set()
     if people:
         tokens_open = await store.open_sessions(session, people.values(), now)
@@ -212,10 +213,17 @@ async def still_valid(
     if stations:
         active = await store.active_among(session, stations.values())
         valid |= {p for p, device in stations.items() if device in active}
-    if clients:
-        enabled = await store.enabled_clients(session, clients.values())
-        valid |= {p for p, client_id in clients.items() if client_id in enabled}
-    return frozenset(valid)
+    return frozenset(valid) | await clients_still_valid(session, clients)
+
+
+async def clients_still_valid(
+    s: Database, clients: Collection[ClientPrincipal]
+) -> frozenset[ClientPrincipal]:
+    """Return those that are still enabled; see :func:`still_valid`."""
+    if not clients:
+        return frozenset()
+    enabled = await store.enabled_clients(s, {client.client_id for client in clients})
+    return frozenset(client for client in clients if client.client_id in enabled)
 
 
 def smart_configuration(public_url: str) -> dict[str, object]:

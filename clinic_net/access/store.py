@@ -20,6 +20,7 @@ from clinic_net.access.model import (
     UsedJti,
     User,
 )
+from clinic_net.kernel.links import Database, fetch
 
 _ATTEMPTS_KEPT = timedelta(hours=24)
 _SESSIONS_KEPT = timedelta(days=7)
@@ -176,9 +177,8 @@ _ENABLED = text("select id from access_client where id = any(:ids) and disabled_
 """As text, because every request of a system client asks it."""
 
 
-async def enabled_clients(session: AsyncSession, ids: Collection[str]) -> set[str]:
-    found = await (await session.connection()).execute(_ENABLED, {"ids": list(ids)})
-    return set(found.scalars())
+async def enabled_clients(session: Database, ids: Collection[str]) -> set[str]:
+    return {row[0] for row in await fetch(session, _ENABLED, {"ids": list(ids)})}
 
 
 async def client(session: AsyncSession, client_id: str) -> Client | None:

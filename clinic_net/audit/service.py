@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.links import Database, fetch
 
 OK = "ok"
 """The outcome of what was done; what was refused has the refusal's code instead."""
@@ -25,7 +25,7 @@ class Event:
 
 
 async def record(
-    session: AsyncSession,
+    session: Database,
     *,
     actor: str,
     action: str,
@@ -51,7 +51,7 @@ _INSERT = text("""
 """)
 
 
-async def record_many(session: AsyncSession, events: Sequence[Event], *, at: datetime) -> None:
+async def record_many(session: Database, events: Sequence[Event], *, at: datetime) -> None:
     """Add events to the trail in one statement, as ``record`` does."""
     if not events:
         return
@@ -64,4 +64,4 @@ async def record_many(session: AsyncSession, events: Sequence[Event], *, at: dat
         "outcomes": [event.outcome for event in events],
         "purposes": [event.purpose for event in events],
     }
-    await (await session.connection()).execute(_INSERT, parameters)
+    await fetch(session, _INSERT, parameters)

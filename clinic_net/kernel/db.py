@@ -21,6 +21,9 @@ SQLModel.metadata.naming_convention = MetaData(
     }
 ).naming_convention
 
+OPTIONS = "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s"
+"""What every connection is opened with."""
+
 Sessions = async_sessionmaker[AsyncSession]
 
 Instant = Annotated[datetime, Field(sa_type=_DateTime(timezone=True))]
@@ -40,10 +43,7 @@ def create_engine(settings: HubSettings) -> AsyncEngine:
         pool_timeout=settings.database_wait.total_seconds(),
         pool_pre_ping=True,
         hide_parameters=True,  # an error's text would hold what was being stored
-        connect_args={
-            "connect_timeout": 5,
-            "options": "-c timezone=UTC -c statement_timeout=30s -c idle_in_transaction_session_timeout=30s",
-        },
+        connect_args={"connect_timeout": 5, "options": OPTIONS},
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from clinic_net.kernel import clock
 from clinic_net.kernel.db import Sessions, create_engine, create_sessions
 from clinic_net.kernel.jobs import SESSION_KEY, Jobs
+from clinic_net.kernel.links import Links
 from clinic_net.kernel.redis import create_redis
 from clinic_net.kernel.settings import HubSettings
 
@@ -22,6 +23,7 @@ class Hub:
     settings: HubSettings
     engine: AsyncEngine
     sessions: Sessions
+    links: Links
     redis: Redis
     jobs: Jobs
     now: Callable[[], datetime] = clock.now
@@ -33,17 +35,22 @@ async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock
     engine = create_engine(settings)
     redis = create_redis(settings.redis)
     jobs = Jobs(settings.database)
+    info: dict[str, object] = {SESSION_KEY: jobs}
+    links = Links(settings, info=info)
     hub = Hub(
         settings=settings,
         engine=engine,
-        sessions=create_sessions(engine, info={SESSION_KEY: jobs}),
+        sessions=create_sessions(engine, info=info),
+        links=links,
         redis=redis,
         jobs=jobs,
         now=now,
     )
     try:
+        await links.open()
         async with jobs.opened(hub):
             yield hub
     finally:
+        await links.close()
         await redis.aclose()
         await engine.dispose()

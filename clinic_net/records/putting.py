@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from clinic_net.access.policy import RecordScope
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.gate import breathe
+from clinic_net.kernel.links import Database
 from clinic_net.records import rules, store, store_writes
 from clinic_net.records.drafts import Draft, Order
 from clinic_net.records.errors import (
@@ -30,10 +29,11 @@ from clinic_net.records.preconditions import forbids
 from clinic_net.records.shapes import Stored, milliseconds, stored_of
 from clinic_net.records.store import Head
 from clinic_net.records.store_writes import Change
-from clinic_net.records.vault import keys_of
 
 
-async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -> list[Stored | Refusal]:
+async def put_many(
+    s: Database, orders: Sequence[Order], keys: Keys, *, now: datetime
+) -> list[Stored | Refusal]:
     """Store drafts; return, for each, what is stored now or why it is not. Nothing is told: see ``tell``.
 
     A refused one leaves nothing behind and the others stand, but for those of its ``unit`` (``Abandoned``). All of one
@@ -43,7 +43,7 @@ async def put_many(s: AsyncSession, orders: Sequence[Order], *, now: datetime) -
         TryAgain: a type and id were taken in this instant, and orders of several units travel together: let each
             unit try by itself.
     """
-    running = _Putting(s, await keys_of(s), now)
+    running = _Putting(s, keys, now)
     waiting = list(range(len(orders)))
     answers: dict[int, Stored | Refusal] = {}
     while waiting:
@@ -72,7 +72,7 @@ class _Step:
 class _Putting:
     """One ``put_many``: looks, decides, writes."""
 
-    def __init__(self, s: AsyncSession, keys: Keys, now: datetime) -> None:
+    def __init__(self, s: Database, keys: Keys, now: datetime) -> None:
         self._s = s
         self._keys = keys
         self._now = now

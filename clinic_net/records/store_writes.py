@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
+from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import Rows, address_of
 
 
@@ -185,15 +185,14 @@ def _index_columns(changes: Sequence[Change]) -> dict[str, Any]:
 
 
 async def create(
-    s: AsyncSession, changes: Sequence[Change], *, scope: RecordScope, now: datetime
+    s: Database, changes: Sequence[Change], *, scope: RecordScope, now: datetime
 ) -> frozenset[int]:
     """Insert resources; return the positions of those whose type and id were free, for this scope and any other."""
     assert scope.writable
-    found = await (await s.connection()).execute(CREATE, parameters(changes, now))
-    return frozenset(found.scalars())
+    return frozenset(row[0] for row in await fetch(s, CREATE, parameters(changes, now)))
 
 
-async def replace(s: AsyncSession, changes: Sequence[Change], *, scope: RecordScope, now: datetime) -> None:
+async def replace(s: Database, changes: Sequence[Change], *, scope: RecordScope, now: datetime) -> None:
     """Write the next versions of resources that ``lock`` returned; only index rows that differ are touched."""
     assert scope.writable
-    await (await s.connection()).execute(_REPLACE, parameters(changes, now))
+    await fetch(s, _REPLACE, parameters(changes, now))

@@ -10,6 +10,7 @@ from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.jobs import announce
+from clinic_net.kernel.links import Database
 from clinic_net.records import search as pages
 from clinic_net.records import store, store_writes
 from clinic_net.records.drafts import Order, draft, read_resource
@@ -78,7 +79,7 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
 
 async def put_order(s: AsyncSession, order: Order, *, now: datetime, news: News | None = None) -> Stored:
     """Store a draft; see ``put``."""
-    (stored,) = await put_many(s, [order], now=now)
+    (stored,) = await put_many(s, [order], await keys_of(s), now=now)
     if isinstance(stored, Refusal):
         raise stored
     if stored.changed:
@@ -127,7 +128,7 @@ async def _news(s: AsyncSession, stored: Sequence[Stored], news: News | None) ->
         news.extend(stored)
 
 
-async def tell(s: AsyncSession, news: Sequence[Stored]) -> None:
+async def tell(s: Database, news: Sequence[Stored]) -> None:
     """Announce ``record.stored`` once for everything a use case stored; nothing when it stored nothing."""
     if news:
         records = [
