@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +25,7 @@ from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
+from clinic_net.kernel.embedded.keys import retire, rotate
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
@@ -179,6 +181,23 @@ def run_migrate(arguments: argparse.Namespace) -> int:
     return _say(arguments, {"migrated": True})
 
 
+def rotate_keys(arguments: argparse.Namespace) -> int:
+    """Make a new token key; what the old one signed still counts until `keys retire`. Restart every process."""
+    if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- then the settings are somebody else's to keep
+        return _say(arguments, {"CLINIC_NET_TOKEN_KEY": secrets.token_urlsafe(32)})
+    rotate(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(
+        arguments,
+        {"rotated": True, "next": "restart every process; after three days: clinic-net keys retire"},
+    )
+
+
+def retire_keys(arguments: argparse.Namespace) -> int:
+    """Forget the key before this one: nothing that it signed counts any more. Restart every process."""
+    retired = retire(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(arguments, {"retired": retired})
+
+
 async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Fill the directory with the deterministic network."""
     async with hub.sessions() as session, session.begin():
@@ -325,11 +344,10 @@ def parser() -> argparse.ArgumentParser:
         made.__doc__ = function.__doc__
         return made
 
-    _add_serve(add(commands, "serve", serve))
+    serving.add_arguments(add(commands, "serve", serve))
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)
-    made = add(commands, "triage", run_triage)
-    made.add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
+    add(commands, "triage", run_triage).add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
 
     made = add(commands, "reindex", task(reindex))
     made.add_argument(
@@ -347,36 +365,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("name")
     made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
     privacy.add_commands(group, add, task)
+    _add_keys(group("keys", "the key that signs tokens"), add)
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")
     made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
-    made = add(stations, "revoke", task(revoke_station))
-    made.add_argument("site")
+    add(stations, "revoke", task(revoke_station)).add_argument("site")
     return top
 
 
-def _add_serve(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--host", default="127.0.0.1")
-    made.add_argument("--port", type=int, default=8080)
-    made.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
-    )
-    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https: certificate chain, PEM")
-    made.add_argument("--tls-key", type=Path, metavar="FILE", help="and its private key")
-    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
-    made.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="how many share the port; one uses one processor",
-    )
-    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:
+    add(keys, "rotate", rotate_keys)
+    add(keys, "retire", retire_keys)
 
 
 def main(argv: list[str] | None = None) -> int:

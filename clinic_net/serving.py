@@ -1,8 +1,10 @@
 """The HTTP server of a hub process: uvicorn, which lets the sockets' peers go in order before it stops."""
 
+import argparse
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -62,3 +64,27 @@ def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None, **options
         server.run(sockets)
     if not server.started:
         raise SystemExit(_NOT_STARTED)
+
+
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    """Add what ``clinic-net serve`` takes."""
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=8080)
+    made.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
+    )
+    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https: certificate chain, PEM")
+    made.add_argument("--tls-key", type=Path, metavar="FILE", help="and its private key")
+    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
+    made.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many share the port; one uses one processor",
+    )
+    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)

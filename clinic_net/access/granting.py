@@ -39,6 +39,8 @@ class Issuer:
     url: str
     key: SecretStr
     lifetime: timedelta
+    before: SecretStr | None = None
+    """The key that ``key`` took the place of; what it signed still counts."""
 
     @property
     def audiences(self) -> list[str]:
@@ -144,6 +146,20 @@ def _minted(claims: tokens.AccessClaims, issuer: Issuer, now: datetime) -> token
     return tokens.Minted(token, int(issuer.lifetime.total_seconds()), claims.scope)
 
 
+def _claims(token: str, issuer: Issuer, now: datetime) -> tokens.AccessClaims:
+    """Read a token that one of the hub's keys signed.
+
+    Raises:
+        InvalidToken: none did, or it has ended.
+    """
+    try:
+        return tokens.read(token, key=derive(issuer.key, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
+    except InvalidToken:
+        if issuer.before is None:
+            raise
+        return tokens.read(token, key=derive(issuer.before, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
+
+
 async def bearer(
     session: AsyncSession, token: str, *, issuer: Issuer, now: datetime
 ) -> StationPrincipal | ClientPrincipal:
@@ -153,7 +169,7 @@ async def bearer(
         InvalidToken: not a token of this hub, or ended.
         CredentialRevoked: its device was revoked or replaced, its client disabled.
     """
-    claims = tokens.read(token, key=derive(issuer.key, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
+    claims = _claims(token, issuer, now)
     if claims.kind == "client":
         if not await store.enabled_clients(session, [claims.subject]):
             raise CredentialRevoked
@@ -185,7 +201,7 @@ def client_of_token(token: str, *, issuer: Issuer, now: datetime) -> ClientPrinc
     known = _clients.get((token, issuer))
     if known is not None and known.expires is not None and now < known.expires:
         return known
-    claims = tokens.read(token, key=derive(issuer.key, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
+    claims = _claims(token, issuer, now)
     if claims.kind != "client":
         return None
     if len(_clients) >= _REMEMBERED:

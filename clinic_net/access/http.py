@@ -30,7 +30,12 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 def issuer_of(settings: HubSettings) -> service.Issuer:
     """Return the hub as the authorisation server that its settings describe."""
-    return service.Issuer(settings.public_url.rstrip("/"), settings.token_key, settings.access_token_lifetime)
+    return service.Issuer(
+        settings.public_url.rstrip("/"),
+        settings.token_key,
+        settings.access_token_lifetime,
+        settings.token_key_before,
+    )
 
 
 def remote_address(connection: HTTPConnection) -> str:

@@ -38,6 +38,9 @@ class HubSettings(BaseSettings):
     token_key: SecretStr = Field(min_length=32)
     """Signs access tokens, enrolment codes and cursors."""
 
+    token_key_before: SecretStr | None = Field(default=None, min_length=32)
+    """The key that ``token_key`` took the place of: what it signed still counts, nothing new is signed with it."""
+
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
 
