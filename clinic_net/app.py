@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from clinic_net import audit, console, worker
 from clinic_net.access.errors import CredentialRevoked, InvalidProof, InvalidToken
-from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.http import COOKIE, SameOriginOnly
+from clinic_net.access.limits import LimitStrangers, failed
 from clinic_net.access.lines import demand_second_line
 from clinic_net.access.oauth import dpop
 from clinic_net.access.principals import ADMINISTRATORS
@@ -26,7 +27,7 @@ from clinic_net.audit.routes import router as audit_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
-from clinic_net.kernel.asgi import BrowserHeaders, LimitBody, LogRequests
+from clinic_net.kernel.asgi import AnswerFailures, BrowserHeaders, LimitBody, LogRequests
 from clinic_net.kernel.errors import (
     Invalid,
     NotFound,
@@ -80,10 +81,12 @@ def create_app(
     # What the interfaces are is told by the CapabilityStatement and by the protocol's page, not by a schema that
     # FastAPI guesses.
     app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, openapi_url=None)
+    app.add_middleware(AnswerFailures, failed=_failed)
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
     if settings.cors_origins:
         app.add_middleware(FhirCors, origins=settings.cors_origins)
     app.add_middleware(LimitBody, refused=_too_large)
+    app.add_middleware(LimitStrangers, cookie=COOKIE)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
     app.add_middleware(audit.FromRequest, settings=settings)
@@ -145,8 +148,12 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, failure: Exception) -> Response:
-        log.error("request_failed", error=type(failure).__name__, place=where(failure))
-        return _answer(request, Unavailable("something went wrong here; try again"), status=500)
+        return _failed(request, failure)
+
+
+def _failed(request: Request, failure: Exception) -> Response:
+    log.error("request_failed", error=type(failure).__name__, place=where(failure))
+    return _answer(request, Unavailable("something went wrong here; try again"), status=500)
 
 
 def _too_large(request: Request) -> Response:
@@ -164,6 +171,7 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(getattr(refusal, "allowed", ()))
     if status == HTTPStatus.UNAUTHORIZED:
+        failed(request, request.app.state.hub)
         headers["WWW-Authenticate"] = _challenge(request, refusal)
         if isinstance(refusal, InvalidProof) and refusal.nonce:
             headers["DPoP-Nonce"] = refusal.nonce

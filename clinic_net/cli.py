@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -29,10 +30,12 @@ from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
+from clinic_net.kernel.embedded.keys import retire, rotate
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
@@ -121,7 +124,9 @@ def serve(arguments: argparse.Namespace) -> int:
     _end_in_order()
     if arguments.lifeline is not None:
         processes.end_with_parent(arguments.lifeline)
-    address = f"http://{arguments.host}:{arguments.port}"
+    if bool(arguments.tls_cert) != bool(arguments.tls_key):
+        raise _Unready("--tls-cert and --tls-key belong together")
+    address = f"{'https' if arguments.tls_cert else 'http'}://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
     unnamed = {} if configured else {"public_url": address, "follow_host": True}
     with _settings(arguments, **unnamed) as settings:
@@ -137,6 +142,8 @@ def serve(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             trusted_proxies=arguments.trusted_proxy or ["127.0.0.1"],
+            ssl_certfile=arguments.tls_cert,
+            ssl_keyfile=arguments.tls_key,
         )
     return OK
 
@@ -148,6 +155,8 @@ def _serve_many(arguments: argparse.Namespace, settings: HubSettings, address: s
         command = ["serve", "--host", arguments.host, "--port", str(arguments.port)]
         for proxy in arguments.trusted_proxy:
             command += ["--trusted-proxy", proxy]
+        if arguments.tls_cert:
+            command += ["--tls-cert", str(arguments.tls_cert), "--tls-key", str(arguments.tls_key)]
         quiet = [*command, "--no-worker"]
         first = quiet if arguments.no_worker else command
         environment = processes.environment_of(settings)
@@ -172,6 +181,23 @@ def run_migrate(arguments: argparse.Namespace) -> int:
     with _settings(arguments) as settings:
         migrate(settings.database)
     return _say(arguments, {"migrated": True})
+
+
+def rotate_keys(arguments: argparse.Namespace) -> int:
+    """Make a new token key; what the old one signed still counts until `keys retire`. Restart every process."""
+    if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- then the settings are somebody else's to keep
+        return _say(arguments, {"CLINIC_NET_TOKEN_KEY": secrets.token_urlsafe(32)})
+    rotate(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(
+        arguments,
+        {"rotated": True, "next": "restart every process; after three days: clinic-net keys retire"},
+    )
+
+
+def retire_keys(arguments: argparse.Namespace) -> int:
+    """Forget the key before this one: nothing that it signed counts any more. Restart every process."""
+    retired = retire(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(arguments, {"retired": retired})
 
 
 async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
@@ -295,11 +321,10 @@ def parser() -> argparse.ArgumentParser:
         made.__doc__ = function.__doc__
         return made
 
-    _add_serve(add(commands, "serve", serve))
+    serving.add_arguments(add(commands, "serve", serve))
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)
-    made = add(commands, "triage", run_triage)
-    made.add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
+    add(commands, "triage", run_triage).add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
 
     made = add(commands, "reindex", task(reindex))
     made.add_argument(
@@ -318,6 +343,8 @@ def parser() -> argparse.ArgumentParser:
     clients = group("client", "systems and programs that use the API")
     client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
     add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
+    privacy.add_commands(group, add, task)
+    _add_keys(group("keys", "the key that signs tokens"), add)
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")
@@ -328,25 +355,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_serve(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--host", default="127.0.0.1")
-    made.add_argument("--port", type=int, default=8080)
-    made.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
-    )
-    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
-    made.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="how many share the port; one uses one processor",
-    )
-    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:
+    add(keys, "rotate", rotate_keys)
+    add(keys, "retire", retire_keys)
 
 
 def main(argv: list[str] | None = None) -> int:

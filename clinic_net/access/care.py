@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
 from clinic_net.access import store
-from clinic_net.access.model import CareRelation
+from clinic_net.access.model import CareRelation, Restriction
 from clinic_net.access.reach import EMERGENCY, Record, RecordScope, Refused, Relation, permits
 from clinic_net.kernel.ids import new_id
 
@@ -102,13 +102,14 @@ async def second_look(
             Refused(row.grantee, row.patient, row.since, row.until, row.tenant)
             for row in await store.refusals(session, scope.names, patients)
         ]
+    stopped = await store.restricted(session, patients) if patients else set()
     calm = [relation for relation in relations if relation.basis != EMERGENCY]
     broken = [relation for relation in relations if relation.basis == EMERGENCY and relation.holds(now)]
     wrong, purpose = [], scope.purpose
     for record in records:
-        if permits(scope, record, relations=calm, refusals=refused, now=now):
+        if permits(scope, record, relations=calm, refusals=refused, restricted=stopped, now=now):
             continue
-        if permits(scope, record, relations=broken, refusals=refused, now=now):
+        if permits(scope, record, relations=broken, refusals=refused, restricted=stopped, now=now):
             purpose = next(one.purpose for one in broken if one.patient == record.patient)
         else:
             wrong.append(record)
@@ -117,3 +118,25 @@ async def second_look(
 
 def _relation(row: CareRelation) -> Relation:
     return Relation(row.grantee, row.patient, row.since, row.until, row.basis, row.purpose, row.tenant)
+
+
+async def restrict(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
+    """Stop the processing of a patient's record for everybody but in an emergency. Saying it again changes nothing."""
+    if await session.get(Restriction, patient) is None:
+        session.add(Restriction(patient=patient, since=at))
+        await session.flush()
+        await audit.record(session, actor=by, action="care.restrict", subject=f"Patient/{patient}", at=at)
+
+
+async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
+    """Let a patient's record be processed again."""
+    found = await session.get(Restriction, patient)
+    if found is not None:
+        await session.delete(found)
+        await session.flush()
+        await audit.record(session, actor=by, action="care.unrestrict", subject=f"Patient/{patient}", at=at)
+
+
+async def is_restricted(session: AsyncSession, patient: str) -> bool:
+    """Whether the processing of a patient's record is stopped."""
+    return await session.get(Restriction, patient) is not None

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from clinic_net import audit
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidProof, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.limits import charge
 from clinic_net.access.lines import narrow
 from clinic_net.access.oauth.proofs import Shown, proven_key
 from clinic_net.access.policy import scope_of
@@ -182,7 +183,10 @@ def _acting(principal: _Known) -> _Known:
 
 
 async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentHub, now: Now) -> Principal:
-    return await principal_of(connection, session, hub.settings, now=now)
+    caller = await principal_of(connection, session, hub.settings, now=now)
+    if not isinstance(caller, StationPrincipal):  # its push says in the body whether it is urgent
+        await charge(connection, hub, caller)
+    return caller
 
 
 Caller = Annotated[Principal, Depends(_caller)]

@@ -20,6 +20,7 @@ class Use(StrEnum):
     ID_TOKEN = "id-token"  # noqa: S105 -- a name, not a secret
     PROOF_NONCE = "dpop-nonce"
     SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
+    PSEUDONYM = "pseudonym"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

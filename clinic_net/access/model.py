@@ -155,6 +155,15 @@ class UsedJti(SQLModel, table=True):
     expires_at: Instant
 
 
+class Restriction(SQLModel, table=True):
+    """That a patient's record is not to be processed, but in an emergency. Lifting removes the row."""
+
+    __tablename__ = "access_restriction"
+
+    patient: str = Field(primary_key=True, max_length=64)
+    since: Instant
+
+
 class CareRelation(SQLModel, table=True):
     """Why somebody may see a patient's records, and from when until when (``until`` exclusive; null = no end).
 

@@ -43,6 +43,7 @@ MINIMUM = frozenset({"Patient", "ServiceRequest", "Task", "Appointment", "Commun
 
 NOTHING = RecordScope(tenants=frozenset(), grantee=None, writable=False)
 
+
 EVERYWHERE = RecordScope(tenants=None, grantee=None, writable=False)
 """Reads of callers each of whom reaches every tenant, asked for together."""
 

@@ -4,7 +4,7 @@ What changes from hour to hour (relations, refusals) is not in the scope but in 
 nothing of it is ever out of date. ``policy`` mints scopes; nobody else does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, false, 
 from sqlmodel import col
 
 from clinic_net.access.labels import PROTECTED
-from clinic_net.access.model import CareRelation, ConsentRow
+from clinic_net.access.model import CareRelation, ConsentRow, Restriction
 
 POLICY = 1
 """Raise it with every change of the rule: a page's cursor holds for the rule under which it was made."""
@@ -159,7 +159,7 @@ def predicate(scope: RecordScope, row: Columns, *, now: datetime) -> ColumnEleme
 
 
 def _of_a_place(scope: RecordScope, row: Columns, now: datetime) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [~_restricted(row)]
     if scope.withheld:
         conditions.append(row.labels.op("&")(scope.withheld) == 0)
     if scope.types is not None:
@@ -178,6 +178,7 @@ def _cared_for(scope: RecordScope, row: Columns, now: datetime) -> ColumnElement
         col(CareRelation.since) <= now,
         or_(col(CareRelation.until).is_(None), col(CareRelation.until) > now),
         or_(tenant.is_(None), tenant == row.tenant),
+        or_(basis == EMERGENCY, ~_restricted(row)),
         or_(
             row.labels.op("&")(PROTECTED) == 0,
             treats,
@@ -191,6 +192,11 @@ def _cared_for(scope: RecordScope, row: Columns, now: datetime) -> ColumnElement
     if scope.writing:
         conditions.append(basis.not_in(sorted(LOOK_ONLY)))
     return exists().where(and_(*conditions)).correlate_except(CareRelation)
+
+
+def _restricted(row: Columns) -> ColumnElement[bool]:
+    """Whether the processing of the patient's record is stopped (Decree 356/2025/ND-CP): but for emergencies."""
+    return exists().where(col(Restriction.patient) == row.patient).correlate_except(Restriction)
 
 
 def _refused(scope: RecordScope, row: Columns, now: datetime) -> ColumnElement[bool]:
@@ -212,9 +218,13 @@ def permits(
     *,
     relations: Iterable[Relation],
     refusals: Iterable[Refused] = (),
+    restricted: Collection[str] = (),
     now: datetime,
 ) -> bool:
-    """Whether a record is within ``scope``: the same rule as :func:`predicate`, for an answer about to leave."""
+    """Whether a record is within ``scope``: the same rule as :func:`predicate`, for an answer about to leave.
+
+    ``restricted`` are the patients whose record is not to be processed but in an emergency.
+    """
     if scope.everywhere:
         return True
     if record.labels & scope.never or (scope.patients is not None and record.patient not in scope.patients):
@@ -223,6 +233,7 @@ def permits(
         return True
     if scope.own is not None and record.patient == scope.own and not scope.writing:
         return True
+    stopped = record.patient is not None and record.patient in restricted
     refused = record.patient is not None and any(
         each.patient == record.patient
         and each.grantee in scope.names
@@ -231,10 +242,12 @@ def permits(
         for each in refusals
     )
     shown = scope.types is None or record.patient is None or record.rtype in scope.types
-    if record.tenant in scope.tenants and not record.labels & scope.withheld and not refused and shown:
+    ours = record.tenant in scope.tenants and not record.labels & scope.withheld
+    if ours and not refused and not stopped and shown:
         return True
     return record.patient is not None and any(
-        _opens(scope, relation, record, refused=refused) and relation.holds(now) for relation in relations
+        _opens(scope, relation, record, refused=refused or stopped) and relation.holds(now)
+        for relation in relations
     )
 
 

@@ -17,6 +17,7 @@ from clinic_net.access.model import (
     ConsentRow,
     Device,
     EnrolmentCode,
+    Restriction,
     Session,
     UsedJti,
     User,
@@ -377,6 +378,12 @@ async def refusals(
         col(ConsentRow.status) == "active",
     )
     return (await session.exec(statement)).all()
+
+
+async def restricted(session: AsyncSession, patients: Collection[str]) -> set[str]:
+    """Return those whose record is not to be processed but in an emergency."""
+    statement = select(col(Restriction.patient)).where(col(Restriction.patient) == func.any(list(patients)))
+    return set((await session.exec(statement)).all())
 
 
 async def open_consents(session: AsyncSession, resource: str) -> Sequence[ConsentRow]:

@@ -17,6 +17,7 @@ from clinic_net.console import (
     entrance,
     passkeys,
     people,
+    privacy,
     programs,
     referral,
     trail,
@@ -32,5 +33,5 @@ def mount(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
     mine = (entrance, authorize, programs, elsewhere, account, passkeys, people)
-    for room in (*mine, doctor, consultation, referral, board, emergency, trail):
+    for room in (*mine, doctor, consultation, referral, board, emergency, privacy, trail):
         app.include_router(room.router, include_in_schema=False)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from clinic_net.clinical.specialties import SPECIALTIES
 from clinic_net.clinical.triage import SIGNS
 from clinic_net.console.i18n import N_
+from clinic_net.console.privacy_words import PRIVACY
 
 Words = Mapping[str, str]
 
@@ -324,6 +325,10 @@ def sign(code: str, language: str) -> str:
     return code if known is None else known.vi if language == "vi" else known.en
 
 
+def privacy(code: str) -> str:
+    return PRIVACY.get(code, code)
+
+
 def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callable[..., str]]:
     """Return the words as filters of a page: ``{{ case.urgency | urgency }}`` is in the page's language."""
 
@@ -337,7 +342,7 @@ def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callabl
     plain: tuple[Callable[..., str], ...] = (
         urgency, colour, state, step, next_step, outcome, end_reason, decline, answer, referral_state,
         referral_reason, tier, sex, section,
-        vital, unit, role, actor, purpose, assurance,
+        vital, unit, role, actor, purpose, assurance, privacy,
     )  # fmt: skip
     return {
         **{word.__name__: said(word) for word in plain},

@@ -48,7 +48,7 @@ async def enrol(
 
     async def register(session: AsyncSession) -> Enrolled:
         wanted = access.Enrolment(request.code, request.jwk, request.proof, request.agent)
-        device = await access.enrol(session, wanted, key=issuer.key, now=now)
+        device = await access.enrol(session, wanted, key=issuer.key, now=now, before=issuer.key_before)
         site = await directory.site(session, device.site, now.date())
         facility = await directory.facility(session, site.facility_code)
         await report(session, site.code, Report(agent=request.agent), now)

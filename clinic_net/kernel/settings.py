@@ -1,6 +1,6 @@
 """The hub's settings, from ``CLINIC_NET_*`` variables or from the embedded services of a data directory."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,7 +39,7 @@ class HubSettings(BaseSettings):
     """Signs access tokens, enrolment codes and cursors."""
 
     token_key_before: SecretStr | None = Field(default=None, min_length=32)
-    """The token key that ``token_key`` replaces: what it signed is still believed, and its public key published."""
+    """The token key that ``token_key`` replaces: what it signed still counts, and its public key is still published."""
 
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
@@ -129,6 +129,24 @@ class HubSettings(BaseSettings):
 
     audit_witnesses: tuple[str, ...] = ()
     """Public keys of those who countersign checkpoints, as C2SP verifier keys (``name+id+key``)."""
+
+    rate_person: int = Field(default=30_000, ge=0)
+    """Points a person may draw in a minute: a read costs 1, a write 5, a bundle or a whole record 20. 0: no limit."""
+
+    rate_station: int = Field(default=30_000, ge=0)
+    """Points a station may draw in a minute; a fifth is kept for its urgent lane."""
+
+    rate_client: int = Field(default=6_000_000, ge=0)
+    """Points a system client may draw in a minute at one process."""
+
+    rate_address: int = Field(default=30_000, ge=0)
+    """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
+
+    record_retention: Duration = timedelta(days=3653)
+    """How long the law has a record kept after the last thing in it: ten years, until counsel says otherwise."""
+
+    holidays: tuple[date, ...] = ()
+    """Days off beyond those of ``privacy.calendar``: what the government decided since, ``["2027-02-11"]``."""
 
     log_json: bool = True
 

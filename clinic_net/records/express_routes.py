@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clinic_net.access.http import claimed_by_token, principal_of
+from clinic_net.access.limits import charge, charge_client
 from clinic_net.access.principals import ClientPrincipal
 from clinic_net.kernel.disconnect import unless_gone
 from clinic_net.kernel.errors import Place
@@ -45,13 +46,17 @@ Handler = Callable[[Exchange], Awaitable[Response]]
 _Done = TypeVar("_Done")
 
 
-async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awaitable[_Done]]) -> _Done:
+async def _by_itself(
+    request: Request, hub: Hub, work: Callable[[Exchange], Awaitable[_Done]], *, charged: bool = True
+) -> _Done:
     """Do something in a transaction of its own, as long as the client waits for it."""
 
     async def alone() -> _Done:
         now = hub.now()
         async with hub.requests() as session, session.begin():
             caller = await principal_of(request, session, hub.settings, now=now)
+            if not charged:
+                await charge(request, hub, caller)
             return await work(exchange_of(request, hub, session, caller, now))
 
     return await unless_gone(request, alone())
@@ -79,8 +84,9 @@ def _route(
         hub = hub_of(request)
         client = claimed_by_token(request, hub) if shares(request) else None
         if client is not None:
+            charge_client(request, hub, client)
             return await handler(exchange_of(request, hub, None, client, hub.now()))
-        return await _by_itself(request, hub, handler)
+        return await _by_itself(request, hub, handler, charged=False)
 
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route  # for the log, which must not hold the path

@@ -82,7 +82,7 @@ async def page(
                 patient=row.patient,
                 tenant=row.tenant,
                 author=row.author,
-                deleted=row.method == "D",
+                deleted=row.body is None,
                 labels=row.labels,
             ),
         )

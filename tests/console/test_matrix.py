@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount, WebSocketRoute
 
+from clinic_net.access.http import COOKIE
 from clinic_net.access.principals import Role
 from clinic_net.access.rules import random_code
 from clinic_net.consultations import service as consultations
@@ -279,6 +280,16 @@ MATRIX: dict[str, Row] = {
     ),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
+    "GET /privacy": _page(200, "operator"),
+    "POST /privacy/requests": _written(404, "operator", patient=NOBODY, kind="copy"),
+    "POST /privacy/requests/{request_id}/{step}": _written(404, "operator"),
+    "POST /privacy/holds": _written(404, "operator", patient=NOBODY, reason="dispute"),
+    "POST /privacy/holds/{hold_id}/lift": _written(404, "operator"),
+    "POST /privacy/breaches": _written(
+        422, "operator", kind="other", people="1", words="x", noticed="2999-01-01T00:00"
+    ),
+    "POST /privacy/breaches/{breach}/steps": _written(404, "operator", step="note", words="x"),
+    "GET /privacy/breaches/{breach}/evidence": _page(404, "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
     "GET /cases/{case}/live": _page(404, "coordinator"),
     "POST /cases/{case}/ring": _written(404, "coordinator", person=NOBODY),
@@ -305,7 +316,14 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {"rtype": "Patient", "owner": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
+    known = {
+        "rtype": "Patient",
+        "owner": "Patient",
+        "vid": "1",
+        "site": "00000-01",
+        "path": "Patient/a/b/c",
+        "step": "answer",
+    }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
 
@@ -318,6 +336,8 @@ class Network:
     case: UUID
     referral: UUID
     patient: str
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Cookies of those whose case, referral and patient it is, by whose."""
 
     async def call(self, caller: str, key: str, *, fid: str = NOBODY) -> httpx.Response:
         row = MATRIX[key]
@@ -347,7 +367,11 @@ async def network(district: Hub) -> Network:
         )
     # Everybody works in another province than the case.
     callers = await callers_of(hub, app, facility=CENTRAL, scope="system/Patient.cruds")
-    return Network(app, callers, case, sent.id, written.patient)
+    receiver = await add_person(hub, Role.DOCTOR, facility=PROVINCIAL)
+    coordinator = await add_person(hub, Role.COORDINATOR, facility=PROVINCIAL)
+    people = {"doctor": owner, "receiver": receiver, "coordinator": coordinator}
+    own = {who: await session_of(hub, person) for who, person in people.items()}
+    return Network(app, callers, case, sent.id, written.patient, own)
 
 
 def test_every_route_has_its_line(app: FastAPI) -> None:
@@ -411,6 +435,40 @@ async def test_somebody_else_s_referral_answers_like_none(network: Network, key:
 @pytest.mark.parametrize("key", OF_A_PATIENT)
 async def test_somebody_else_s_patient_answers_like_none(network: Network, key: str) -> None:
     await _look_alike(network, key, network.patient, but=("client",))
+
+
+WHOSE = {"consultation": "doctor", "case": "coordinator", "referral": "receiver", "fid": "doctor"}
+"""Who has a right to what is named in an address."""
+NOT_OF_A_PATIENT = {"Encounter/{fid}/$everything", "$meta-add", "$meta-delete"}
+OWN = [
+    key
+    for key in (*OF_A_CASE, *OF_A_REFERRAL, *OF_A_PATIENT)
+    if key.startswith("GET ") and not any(part in key for part in NOT_OF_A_PATIENT)
+]
+
+
+@pytest.mark.parametrize("key", OWN)
+async def test_one_s_own_is_answered_and_to_nobody_else(network: Network, key: str) -> None:
+    """The three ways of the matrix for one address: one's own, another's, and nobody's."""
+    [named] = re.findall(r"\{(consultation|case|referral|fid)\}", key)
+    theirs = {"consultation": str(network.case), "case": str(network.case), "referral": str(network.referral)}
+    id_ = theirs.get(named, network.patient)
+    method, template = key.split(" ", 1)
+    async with browser(network.app) as client:
+        cookie = {"Cookie": f"{COOKIE}={network.own[WHOSE[named]]}"}
+        own = await client.request(method, address(template, id_), headers={**MATRIX[key].headers, **cookie})
+        none = await client.request(method, address(template), headers={**MATRIX[key].headers, **cookie})
+    foreign = await network.call("doctor", key, fid=id_)
+    assert own.status_code == 200, own.text
+    if "{rtype}" not in template or template.endswith("{fid}"):
+        assert none.status_code in (404, 200)
+    assert foreign.status_code in (403, 404) or not json_entries(foreign), foreign.text
+
+
+def json_entries(answer: httpx.Response) -> list[Any]:
+    """Return what a Bundle holds."""
+    entries: list[Any] = answer.json().get("entry", [])
+    return entries
 
 
 async def _look_alike(network: Network, key: str, theirs: str, *, but: tuple[str, ...] = ()) -> None:

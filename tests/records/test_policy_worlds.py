@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.labels import EVERY, HIV, PROTECTED, RESTRICTED, VERY_RESTRICTED
-from clinic_net.access.model import CareRelation, ConsentRow
+from clinic_net.access.model import CareRelation, ConsentRow, Restriction
 from clinic_net.access.policy import MINIMUM, Record, RecordScope, Refused, Relation, permits
 from clinic_net.kernel.hub import Hub
 from clinic_net.records.model import Resource
@@ -83,6 +83,7 @@ WORLDS = st.fixed_dictionaries(
             st.builds(Refused, GRANTEES, PATIENTS, INSTANTS, st.none() | INSTANTS, st.none() | TENANTS),
             max_size=3,
         ),
+        "restricted": st.lists(PATIENTS, max_size=2, unique=True),
     }
 )
 
@@ -95,7 +96,7 @@ async def session(hub: Hub) -> AsyncIterator[AsyncSession]:
 
 async def _settle(session: AsyncSession, world: dict[str, list[object]]) -> None:
     """Make a world and nothing beside it, in a transaction that is never committed."""
-    for table in (CareRelation, ConsentRow, Resource):
+    for table in (CareRelation, ConsentRow, Resource, Restriction):
         await session.exec(delete(table))
     for number, row in enumerate(world["rows"]):
         assert isinstance(row, Given)
@@ -134,6 +135,8 @@ async def _settle(session: AsyncSession, world: dict[str, list[object]]) -> None
                 **vars(refusal),
             )
         )
+    for patient in world["restricted"]:
+        session.add(Restriction(patient=str(patient), since=NOW))
     await session.flush()
 
 
@@ -156,6 +159,7 @@ async def test_the_database_and_the_program_agree_on_every_record(
             row.record,  # type: ignore[attr-defined]  # every one is a Given
             relations=world["relations"],  # type: ignore[arg-type]  # as above
             refusals=world["refused"],  # type: ignore[arg-type]  # as above
+            restricted=world["restricted"],  # type: ignore[arg-type]  # as above
             now=NOW,
         )
     }
