@@ -20,6 +20,7 @@ HOME = {
     Role.NURSE: "/doctor",
     Role.COORDINATOR: "/board",
     Role.OPERATOR: "/board",
+    Role.CITIZEN: "/me",
 }
 """Where each role arrives; an auditor has no page yet."""
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 import clinic_net.protocol
-from clinic_net.console import board, consultation, doctor, emergency, entrance, referral
+from clinic_net.console import board, consultation, doctor, emergency, entrance, me, referral
 
 _STATIC = Path(__file__).parent / "static"
 _BROWSER = Path(clinic_net.protocol.__file__).parent / "browser"
@@ -17,5 +17,5 @@ def mount(app: FastAPI) -> None:
     """Add the pages and what their browsers load."""
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
-    for room in (entrance, doctor, consultation, referral, board, emergency):
+    for room in (entrance, doctor, consultation, referral, board, emergency, me):
         app.include_router(room.router, include_in_schema=False)

@@ -215,6 +215,12 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/accept": _written(404, "doctor"),
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
+    # A citizen without a record of their own has no page either.
+    "GET /me": _page(403),
+    "GET /me/copy": _page(403),
+    "POST /me/consents": _written(403, decision="deny", facility="11007"),
+    "POST /me/consents/{consent_id}/withdraw": _written(403),
+    "POST /me/corrections": _written(403, words="Sai tên"),
     "GET /emergency": _page(200, "doctor", "nurse"),
     "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
