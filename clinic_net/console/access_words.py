@@ -18,6 +18,33 @@ EMERGENCY_OUTCOMES: Words = {
 }
 
 
+PURPOSES: Words = {
+    "TREAT": N_("Treatment"),
+    "ETREAT": N_("Treatment in an emergency"),
+    "BTG": N_("Opened in an emergency"),
+    "COC": N_("Arranging care"),
+    "HOPERAT": N_("Running the service"),
+    "PUBHLTH": N_("Public health"),
+    "PATRQT": N_("At your own request"),
+    "FAMRQT": N_("At your family's request"),
+}
+REQUEST_STATES: Words = {
+    "requested": N_("Asked for"),
+    "accepted": N_("Being looked at"),
+    "in-progress": N_("Being looked at"),
+    "completed": N_("Done"),
+    "rejected": N_("Not done"),
+}
+
+
+def purpose(code: str) -> str:
+    return PURPOSES.get(code, code)
+
+
+def request_status(code: str) -> str:
+    return REQUEST_STATES.get(code, code)
+
+
 def emergency_reason(code: str) -> str:
     return EMERGENCY_REASONS.get(code, code)
 
@@ -26,7 +53,7 @@ def emergency_outcome(code: str) -> str:
     return EMERGENCY_OUTCOMES.get(code, code)
 
 
-_WORDS: tuple[Callable[[str], str], ...] = (emergency_reason, emergency_outcome)
+_WORDS: tuple[Callable[[str], str], ...] = (emergency_reason, emergency_outcome, purpose, request_status)
 
 
 def filters(translate: Callable[[str], str]) -> dict[str, Callable[[str | None], str]]:

@@ -28,6 +28,7 @@ HOME = {
     Role.OPERATOR: "/board",
     Role.AUDITOR: "/audit",
     Role.NATIONAL: "/people",
+    Role.CITIZEN: "/me",
 }
 """Where each role arrives."""
 

@@ -15,6 +15,7 @@ from clinic_net.console import (
     elsewhere,
     emergency,
     entrance,
+    me,
     passkeys,
     people,
     privacy,
@@ -32,6 +33,6 @@ def mount(app: FastAPI) -> None:
     """Add the pages and what their browsers load."""
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
-    mine = (entrance, authorize, programs, elsewhere, account, passkeys, people)
+    mine = (entrance, authorize, programs, elsewhere, account, me, passkeys, people)
     for room in (*mine, doctor, consultation, referral, board, emergency, privacy, trail):
         app.include_router(room.router, include_in_schema=False)

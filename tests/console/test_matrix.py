@@ -244,7 +244,7 @@ MATRIX: dict[str, Row] = {
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     # pages
-    "GET /": Row((303, 303, 303, 303, 303, 303, 303, 200, 403, 403)),
+    "GET /": Row((303, 303, 303, 303, 303, 303, 303, 303, 403, 403)),
     "GET /doctor": _page(200, "doctor", "nurse"),
     "POST /doctor/duty": _written(303, "doctor", on="false"),
     "GET /doctor/cases": _page(200, "doctor"),
@@ -271,6 +271,12 @@ MATRIX: dict[str, Row] = {
     "GET /programs": _page(200, *PEOPLE),
     "POST /programs/{grant}/end": _written(404, *PEOPLE),
     "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),
+    # A citizen without a record of their own has no page either.
+    "GET /me": _page(403),
+    "GET /me/copy": _page(403),
+    "POST /me/consents": _written(403, decision="deny", facility="11007"),
+    "POST /me/consents/{consent_id}/withdraw": _written(403),
+    "POST /me/corrections": _written(403, words="Sai tên"),
     "GET /emergency": _page(200, "doctor", "nurse"),
     "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
