@@ -4,13 +4,14 @@ Rows travel as columns. Numbers are spelled as array literals and bodies as one 
 that the driver turns into parameters one by one costs more than everything else about it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
 from clinic_net.access.policy import RecordScope
+from clinic_net.kernel.arrays import numbers, texts
 from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import Rows, address_of
 
@@ -140,39 +141,26 @@ _REPLACE = text(
 )
 
 
-def _literal(numbers: Iterable[float | None]) -> str:
-    return "{" + ",".join(["null" if number is None else str(number) for number in numbers]) + "}"
-
-
-def _texts(texts: Iterable[str | None]) -> str:
-    """Return an array of texts as PostgreSQL reads it."""
-    quoted = [
-        "null" if text is None else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for text in texts
-    ]
-    return "{" + ",".join(quoted) + "}"
-
-
 def parameters(changes: Sequence[Change], now: datetime) -> dict[str, Any]:
     """Return what the statements ask for: every column of all changes."""
     sizes = [-1 if change.body is None else len(change.body) for change in changes]
     return {
         "now": now,
-        "numbers": _literal(range(len(changes))),
-        "rids": _literal([change.rid for change in changes]),
-        "labels": _literal([change.labels for change in changes]),
-        "tenants": _texts([change.tenant for change in changes]),
-        "rtypes": _texts([change.rtype for change in changes]),
-        "fids": _texts([change.fid for change in changes]),
-        "patients": _texts([change.patient for change in changes]),
-        "versions": _literal([change.version for change in changes]),
-        "methods": _texts([change.method for change in changes]),
-        "authors": _texts([change.author for change in changes]),
-        "addresses": _literal([address_of(change.rtype, change.fid) for change in changes]),
-        "tokens": _texts([_literal(change.rows.tokens) for change in changes]),
+        "numbers": numbers(range(len(changes))),
+        "rids": numbers([change.rid for change in changes]),
+        "labels": numbers([change.labels for change in changes]),
+        "tenants": texts([change.tenant for change in changes]),
+        "rtypes": texts([change.rtype for change in changes]),
+        "fids": texts([change.fid for change in changes]),
+        "patients": texts([change.patient for change in changes]),
+        "versions": numbers([change.version for change in changes]),
+        "methods": texts([change.method for change in changes]),
+        "authors": texts([change.author for change in changes]),
+        "addresses": numbers([address_of(change.rtype, change.fid) for change in changes]),
+        "tokens": texts([numbers(change.rows.tokens) for change in changes]),
         "bodies": b"".join([change.body or b"" for change in changes]),
-        "body_ats": _literal(_starts(sizes)),
-        "body_sizes": _literal(sizes),
+        "body_ats": numbers(_starts(sizes)),
+        "body_sizes": numbers(sizes),
         **_index_columns(changes),
     }
 
@@ -195,7 +183,7 @@ def _index_columns(changes: Sequence[Change]) -> dict[str, Any]:
         ]
         values: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
         for (name, type_), column in zip({"no": "int", **columns}.items(), values, strict=True):
-            found[f"{kind}_{name}"] = _texts(column) if type_ == "text" else _literal(column)
+            found[f"{kind}_{name}"] = texts(column) if type_ == "text" else numbers(column)
     return found
 
 
