@@ -151,7 +151,8 @@ def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | 
     token = _bearer(connection)
     if token is None:
         return None
-    return service.client_of_token(token, issuer=issuer_of(hub.settings), now=hub.now())
+    client = service.client_of_token(token, issuer=issuer_of(hub.settings), now=hub.now())
+    return None if client is None else _acting(client)
 
 
 async def principal_of(
@@ -173,7 +174,7 @@ async def principal_of(
 
 def _acting(principal: _Known) -> _Known:
     """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
-    audit.acting(purpose=purpose_of(principal), place=place_of(principal))
+    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal))
     return principal
 
 
