@@ -138,7 +138,8 @@ def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | 
     found = _token_of(connection)
     if found is None or found[1]:
         return None
-    return service.client_of_token(found[0], issuer=issuer_of(hub.settings), now=hub.now())
+    client = service.client_of_token(found[0], issuer=issuer_of(hub.settings), now=hub.now())
+    return None if client is None else _acting(client)
 
 
 async def principal_of(
@@ -178,7 +179,7 @@ async def _known(
 
 def _acting(principal: _Known) -> _Known:
     """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
-    audit.acting(purpose=purpose_of(principal), place=place_of(principal))
+    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal))
     return principal
 
 

@@ -6,7 +6,8 @@ change or delete a row, and a chain of hashes shows whoever got around the datab
 """
 
 from clinic_net.audit.errors import AuditUnavailable
-from clinic_net.audit.origin import FromRequest, Origin, acting, here
+from clinic_net.audit.http import FromRequest
+from clinic_net.audit.origin import Origin, acting, here
 from clinic_net.audit.service import OK, Event, record, record_many
 
 __all__ = [

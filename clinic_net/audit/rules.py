@@ -42,6 +42,7 @@ SECURITY: tuple[tuple[str, str, str], ...] = (
     ("user.sign_in", "110114", "User Authentication"),
     ("user.sign_out", "110114", "User Authentication"),
     ("audit.", "110101", "Audit Log Used"),
+    ("access.", "110113", "Security Alert"),
     ("user.", "110113", "Security Alert"),
     ("client.", "110113", "Security Alert"),
     ("device.", "110113", "Security Alert"),

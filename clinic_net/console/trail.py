@@ -52,6 +52,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "device.enrol": N_("enrolled a station"),
         "device.revoke": N_("revoked a station"),
         "consultation.assign": N_("chose a doctor"),
+        "access.denied": N_("was denied"),
         "audit.search": N_("searched the audit trail"),
         "audit.read": N_("read an audit event"),
         "audit.forget": N_("ended old months of the trail"),

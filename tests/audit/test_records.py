@@ -10,12 +10,15 @@ import httpx
 import pytest
 from sqlalchemy import text as sql
 
-from clinic_net.access.principals import Role
+from clinic_net.access.principals import Role, StationPrincipal
 from clinic_net.kernel.hub import Hub
+from clinic_net.protocol.sync import Op, Pull, Push, Report
 from clinic_net.records.shapes import Stored
+from clinic_net.sync import service as sync
 from tests.audit.support import acts, events
 from tests.records.support import (
     HOSPITAL,
+    NOW,
     SITE,
     Records,
     client_of,
@@ -242,3 +245,28 @@ async def test_a_record_stays_closed_while_the_trail_cannot_be_written(hub: Hub)
         after = await client.get(f"/fhir/Patient/{fid}")
         assert (after.status_code, after.headers["etag"]) == (200, 'W/"1"')
     assert await acts(hub, fid) == [*before, ("record.read", f"Patient/{fid}")]
+
+
+async def test_what_a_station_pushes_and_fetches_is_written_down_as_the_station_s(hub: Hub) -> None:
+    station, fid = StationPrincipal(site=f"03325-{uuid4().hex[:6]}", device=uuid4()), str(uuid4())
+    op = Op(op=1, type="Patient", id=fid, at=NOW, body=json.dumps(patient(fid)))
+    push = Push(station=station.site, db_epoch=uuid4(), batch=uuid4(), ops=(op,))
+    for _ in range(2):  # what is sent again is stored once
+        async with hub.sessions() as session, session.begin():
+            await sync.push(session, push, station=station, now=NOW)
+    async with hub.sessions() as session, session.begin():
+        stored: list[dict[str, object]] = [
+            {"rtype": "Patient", "fid": fid, "version": 1, "tenant": station.site}
+        ]
+        await sync.feed(session, stored, now=NOW)
+    async with hub.sessions() as session, session.begin():
+        pull = Pull(station=station.site, cursor=0, report=Report(agent="0.1.0", waiting={}))
+        page = await sync.pull(session, pull, station=station, now=NOW)
+        assert [each.id for each in page.entries] == [fid]
+
+    rows = await events(hub, "patient = :p", p=fid)
+    told = [(row["actor"], row["action"], row["place"], row["actor_place"]) for row in rows]
+    assert sorted(told) == [  # both are of one instant here
+        (station.address, "record.create", station.site, station.site),
+        (station.address, "record.read", station.site, station.site),
+    ]
