@@ -4,6 +4,7 @@ It imports every module that subscribes to news, so whoever announces (the hub, 
 """
 
 import asyncio
+import time
 from contextlib import suppress
 
 import structlog
@@ -12,7 +13,9 @@ import clinic_net.consultations.jobs
 import clinic_net.records.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
+import clinic_net.sync.erased
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
+from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service as records
@@ -23,6 +26,11 @@ log = structlog.get_logger()
 _SWEEP_EVERY_S = 2.0
 """How late a step may be whose timer was lost; timers themselves fire within a second."""
 
+_SEAL_EVERY_S = 2.0
+"""How late an event of the audit trail gets its place in the chain."""
+_KEEP_EVERY_S = 3600.0
+"""How often the trail's months are looked at."""
+
 _DERIVE_EVERY_S = 2.0
 """How late a resource may be found by its words."""
 
@@ -32,6 +40,7 @@ async def run(hub: Hub) -> None:
     beside = [
         asyncio.create_task(_sweep(hub), name="sweep"),
         asyncio.create_task(_derive(hub), name="derive"),
+        asyncio.create_task(_seal(hub), name="seal"),
     ]
     try:
         while True:
@@ -73,3 +82,17 @@ async def _derive(hub: Hub) -> None:
         except Exception as failure:  # noqa: BLE001 -- the next round tries again
             log.warning("derive_failed", error=type(failure).__name__)
         await asyncio.sleep(_DERIVE_EVERY_S)
+
+
+async def _seal(hub: Hub) -> None:
+    """A task of its own: whatever else is late, the chain goes on."""
+    kept: float | None = None
+    while True:
+        try:
+            if kept is None or time.monotonic() - kept >= _KEEP_EVERY_S:
+                await keeping.keep(hub)
+                kept = time.monotonic()
+            await sealing.tend(hub)
+        except Exception as failure:  # noqa: BLE001 -- the next round tries again
+            log.warning("audit_seal_failed", error=type(failure).__name__)
+        await asyncio.sleep(_SEAL_EVERY_S)

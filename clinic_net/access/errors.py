@@ -83,6 +83,57 @@ class InsufficientScope(Forbidden):
         super().__init__("the granted scope does not include this")
 
 
+class ConsentNotEnforceable(Invalid):
+    """A consent says something that would not be kept here; ``places`` says which part."""
+
+    code = "consent-not-enforceable"
+
+
+class ConsentToOneself(Forbidden):
+    """Whoever writes a consent down may not be the one who is permitted something by it."""
+
+    code = "consent-to-oneself"
+
+    def __init__(self) -> None:
+        super().__init__("a consent in your own favour is written down by somebody else")
+
+
+class ConsentNotYours(Forbidden):
+    """What a citizen refused is taken back by them, or by whoever wrote it down for them."""
+
+    code = "consent-not-yours"
+
+    def __init__(self) -> None:
+        super().__init__("only the patient, or who wrote this refusal down, takes it back")
+
+
+class NotFresh(Forbidden):
+    """What is asked for needs a fresh proof of being there: the password, or a second factor."""
+
+    code = "not-fresh"
+
+    def __init__(self) -> None:
+        super().__init__("confirm first that it is you")
+
+
+class ReasonRequired(Invalid):
+    """A coded reason or outcome, and words, are asked for."""
+
+    code = "reason-required"
+
+    def __init__(self) -> None:
+        super().__init__("say why, by a reason of the list and in words")
+
+
+class UnknownEmergency(NotFound):
+    """There is no such opening of a record, or it is not the caller's."""
+
+    code = "unknown-emergency"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such opening of a record")
+
+
 class CrossSite(Forbidden):
     """A page of another site tried to act with this person's cookie."""
 

@@ -22,6 +22,8 @@ from clinic_net.access.model import Client, Device, UsedJti
 from clinic_net.access.oauth import acting, clients
 from clinic_net.access.oauth.issuer import Issuer
 from clinic_net.access.principals import ClientPrincipal, Principal, StationPrincipal, UserPrincipal
+from clinic_net.access.sessions import keep_in_use
+from clinic_net.kernel.links import Database
 
 STATION_SCOPE = "clinic-net/station"
 """What every station's token may do; there is nothing to choose."""
@@ -209,19 +211,28 @@ async def still_valid(
     """Return those whose credential still stands: session open and account enabled, device active in its
     epoch, client enabled. Whoever is missing from the answer was revoked: close their sockets.
 
-    The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
+    A person's open socket is use of their session, except an administrator's: a doctor who waits for a call, or talks
+    in one, is not idle. The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
     """
     people = {p: bytes.fromhex(p.session) for p in principals if isinstance(p, UserPrincipal)}
     stations = {p: (p.device, p.epoch) for p in principals if isinstance(p, StationPrincipal)}
-    clients = {p: p.client_id for p in principals if isinstance(p, ClientPrincipal)}
+    clients = [p for p in principals if isinstance(p, ClientPrincipal)]
     valid: set[Principal] = set()
     if people:
-        tokens_open = await store.open_sessions(session, people.values(), now)
-        valid |= {p for p, token in people.items() if token in tokens_open}
+        used = await store.open_sessions(session, people.values(), now)
+        valid |= {p for p, name in people.items() if name in used}
+        await keep_in_use(session, {p: used[name] for p, name in people.items() if name in used}, now=now)
     if stations:
         active = await store.active_among(session, stations.values())
         valid |= {p for p, device in stations.items() if device in active}
-    if clients:
-        enabled = await store.enabled_clients(session, clients.values())
-        valid |= {p for p, client_id in clients.items() if client_id in enabled}
-    return frozenset(valid)
+    return frozenset(valid) | await clients_still_valid(session, clients)
+
+
+async def clients_still_valid(
+    s: Database, clients: Collection[ClientPrincipal]
+) -> frozenset[ClientPrincipal]:
+    """Return those that are still enabled; see :func:`still_valid`."""
+    if not clients:
+        return frozenset()
+    enabled = await store.enabled_clients(s, {client.client_id for client in clients})
+    return frozenset(client for client in clients if client.client_id in enabled)

@@ -6,24 +6,38 @@ for every request, signing in included.
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from clinic_net import audit
 from clinic_net.access import service
 from clinic_net.access.errors import CrossSite, InvalidProof, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.limits import charge
+from clinic_net.access.lines import narrow
 from clinic_net.access.oauth.proofs import Shown, proven_key
-from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
-from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
+from clinic_net.access.policy import scope_of
+from clinic_net.access.principals import (
+    ClientPrincipal,
+    Principal,
+    Role,
+    StationPrincipal,
+    UserPrincipal,
+    place_of,
+    purpose_of,
+)
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.proxies import own_address
 from clinic_net.kernel.settings import HubSettings
+
+_Known = TypeVar("_Known", bound=Principal)
 
 COOKIE = "clinic_net_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -86,50 +100,6 @@ class SameOriginOnly:
         await self._app(scope, receive, send)
 
 
-async def sign_in(connection: HTTPConnection, response: Response, login: str, password: str) -> UserPrincipal:
-    """Check login and password and put the session's cookie on ``response``. Call it outside any transaction.
-
-    Raises:
-        WrongCredentials, TooMany, SignInBusy: see :func:`service.sign_in`.
-        CrossSite: a page of another site sent the form.
-    """
-    hub = hub_of(connection)
-    settings, remote = hub.settings, remote_address(connection)
-    says_where = {"origin", "sec-fetch-site"} & set(connection.headers.keys())
-    if says_where and not comes_from_here(connection, settings.public_url):
-        raise CrossSite
-    credentials = service.Credentials(login, password, remote, former=connection.cookies.get(COOKIE))
-    tried = service.trying_to_sign_in(login.strip().lower(), remote, settings.token_key)
-    signed_in = await service.sign_in(
-        hub.sessions, credentials, tried=tried, lifetime=settings.session_lifetime, now=hub.now()
-    )
-    put_cookie(response, signed_in.token, settings)
-    return signed_in.user
-
-
-def put_cookie(response: Response, token: str, settings: HubSettings) -> None:
-    """Give the browser a session's cookie."""
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(settings.session_lifetime.total_seconds()),
-        path="/",
-        secure=settings.public_url.startswith("https:"),
-        httponly=True,
-        samesite="lax",
-    )
-
-
-async def sign_out(
-    connection: HTTPConnection, response: Response, session: AsyncSession, *, now: datetime
-) -> None:
-    """End the session of the browser's cookie, if it is open, and take the cookie away."""
-    token = connection.cookies.get(COOKIE)
-    if token is not None:
-        await service.sign_out(session, token, now=now)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
-
-
 def _token_of(connection: HTTPConnection) -> tuple[str, bool] | None:
     """Return the access token that came, and whether it comes with a proof of its key (RFC 9449 §7.1)."""
     header = connection.headers.get("authorization")
@@ -176,10 +146,20 @@ async def principal_of(
 ) -> Principal:
     """Return who speaks: the bearer token's owner if there is a token, else the cookie's.
 
+    The rest of the session's transaction is kept to what they can reach.
+
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
         InvalidProof: the token's key is not proven.
     """
+    caller = await _known(connection, session, settings, now=now)
+    await narrow(session, scope_of(caller), now=now)
+    return caller
+
+
+async def _known(
+    connection: HTTPConnection, session: AsyncSession, settings: HubSettings, *, now: datetime
+) -> Principal:
     found = _token_of(connection)
     if found is not None:
         (token, proves), issuer, jkt = found, issuer_of(settings), None
@@ -188,15 +168,25 @@ async def principal_of(
             if shown is None:
                 raise InvalidProof
             jkt = await proven_key(session, shown, issuer=issuer, now=now, token=token)
-        return await service.bearer(session, token, issuer=issuer, now=now, jkt=jkt)
+        return _acting(await service.bearer(session, token, issuer=issuer, now=now, jkt=jkt))
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise NotSignedIn
-    return await service.signed_in(session, cookie, now=now)
+    polling = connection.headers.get("hx-request") == "true" and connection.scope.get("method") == "GET"
+    return _acting(await service.signed_in(session, cookie, now=now, polling=polling))
+
+
+def _acting(principal: _Known) -> _Known:
+    """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
+    audit.acting(purpose=purpose_of(principal), place=place_of(principal))
+    return principal
 
 
 async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentHub, now: Now) -> Principal:
-    return await principal_of(connection, session, hub.settings, now=now)
+    caller = await principal_of(connection, session, hub.settings, now=now)
+    if not isinstance(caller, StationPrincipal):  # its push says in the body whether it is urgent
+        await charge(connection, hub, caller)
+    return caller
 
 
 Caller = Annotated[Principal, Depends(_caller)]
@@ -239,6 +229,26 @@ def require(*roles: Role) -> Callable[[UserPrincipal], Awaitable[UserPrincipal]]
         return user
 
     return has_role
+
+
+async def _fresh_user(user: CurrentUser, now: Now) -> UserPrincipal:
+    service.fresh(user, now)
+    return user
+
+
+FreshUser = Annotated[UserPrincipal, Depends(_fresh_user)]
+"""A person who proved a moment ago to be there (:func:`service.fresh`); others are led to ``/verify`` and back."""
+
+
+def require_fresh(*roles: Role) -> Callable[[UserPrincipal, datetime], Awaitable[UserPrincipal]]:
+    """Return a dependency as :func:`require`, of somebody who proved a moment ago to be there."""
+    has_role = require(*roles)
+
+    async def is_fresh(user: CurrentUser, now: Now) -> UserPrincipal:
+        service.fresh(await has_role(user), now)
+        return user
+
+    return is_fresh
 
 
 async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:

@@ -13,8 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access import scopes, store
 from clinic_net.access.errors import CredentialRevoked, NotSignedIn, RoleNotAllowed
 from clinic_net.access.oauth.acting import acting
-from clinic_net.access.people import principal_of
 from clinic_net.access.principals import ClientPrincipal, Principal, UserPrincipal
+from clinic_net.access.sessions import principal_of
 
 
 def standing_of(principal: Principal) -> dict[str, str]:
@@ -50,7 +50,7 @@ async def recalled(session: AsyncSession, standing: Mapping[str, str], *, now: d
     if "grant" in standing:
         return await acting(session, UUID(standing["grant"]), scopes.parse_app(standing["scope"]), now=now)
     key = bytes.fromhex(standing["session"])
-    user = await store.user_of_session(session, key, now)
-    if user is None:
+    found = await store.user_of_named_session(session, key, now)
+    if found is None:
         raise NotSignedIn
-    return principal_of(user, key)
+    return principal_of(*found)

@@ -99,7 +99,7 @@ async def running(
         tempfile.TemporaryDirectory(prefix="clinic-net-bench-", ignore_cleanup_errors=True) as folder,
         _started(Path(folder) / "data", processes=processes) as hub,
     ):
-        await _answers(hub)
+        await answers(hub)
         yield hub
 
 
@@ -107,7 +107,7 @@ async def running(
 def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
     with EmbeddedServices(data) as services:
         command = [sys.executable, "-m", "clinic_net.cli"]
-        port = _free_port()
+        port = free_port()
         log = data / "bench.log"
         with log.open("wb") as written:
             serving = subprocess.Popen(  # noqa: S603 -- our own program
@@ -117,17 +117,9 @@ def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
                 stderr=written,
             )
         try:
-            made = subprocess.run(  # noqa: S603 -- our own program
-                [*command, "client", "add", "bench", "--scope", SCOPE, "--data", str(data)],
-                capture_output=True,
-                check=True,
-                text=True,
-            )
-            known = json.loads(made.stdout)
             yield MeasuredHub(
                 f"http://127.0.0.1:{port}",
-                known["client_id"],
-                known["client_secret"],
+                *made_client(data),
                 services.database_url.replace("postgresql+psycopg://", "postgresql://"),
                 serving.pid,
                 int((data / "postgres" / "postmaster.pid").read_text().split()[0]),
@@ -141,13 +133,42 @@ def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
                 serving.wait()
 
 
-def _free_port() -> int:
+def made_client(data: Path) -> tuple[str, str]:
+    """Add the client that measures to the hub in a folder; return its id and secret."""
+    made = subprocess.run(  # noqa: S603 -- our own program
+        [
+            sys.executable,
+            "-m",
+            "clinic_net.cli",
+            "client",
+            "add",
+            "bench",
+            "--scope",
+            SCOPE,
+            "--data",
+            str(data),
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    known = json.loads(made.stdout)
+    return known["client_id"], known["client_secret"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-async def _answers(hub: MeasuredHub) -> None:
+async def answers(hub: MeasuredHub) -> None:
+    """Wait until a hub is ready.
+
+    Raises:
+        NoHub: it does not become so.
+    """
     for _ in range(_START_WITHIN * 10):
         asking = Client(hub.url)
         try:

@@ -5,10 +5,13 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
+from clinic_net.access import browsers
 from clinic_net.access import http as access
 from clinic_net.access.errors import NotVouchedFor
 from clinic_net.access.oauth import outside
+from clinic_net.access.proof.errors import SignInUnfinished
 from clinic_net.access.service import SignedIn
+from clinic_net.console.entrance import STEPS
 from clinic_net.console.pages import render
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import CurrentHub, hub_of
@@ -82,12 +85,16 @@ async def back(request: Request, hub: CurrentHub) -> Response:
             await outside.refused(session, access.remote_address(request), now=hub.now())
         return _failed(request, 401)
     response = RedirectResponse("/", 303)
-    access.put_cookie(response, signed_in.token, hub.settings)
+    if isinstance(signed_in, SignInUnfinished):
+        response = RedirectResponse(STEPS[signed_in.step], 303)
+        browsers.put_half(request, response, signed_in.token)
+    else:
+        browsers.put_session(request, response, signed_in.token)
     response.delete_cookie(_COOKIE, path="/sign-in", httponly=True, samesite="lax")
     return response
 
 
-async def _vouched(request: Request, hub: Hub, provider: outside.Elsewhere) -> SignedIn:
+async def _vouched(request: Request, hub: Hub, provider: outside.Elsewhere) -> SignedIn | SignInUnfinished:
     """Ask the provider outside any transaction, then open the session."""
     now = hub.now()
     told = dict(request.query_params)
@@ -98,8 +105,7 @@ async def _vouched(request: Request, hub: Hub, provider: outside.Elsewhere) -> S
             session,
             provider,
             vouched,
-            former=request.cookies.get(access.COOKIE),
-            lifetime=hub.settings.session_lifetime,
+            browsers.arrival_of(request),
             now=now,
         )
 

@@ -17,7 +17,7 @@ LANGUAGES = ("vi", "en")
 LANGUAGE_COOKIE = "clinic_net_language"
 
 _LOCALE = Path(__file__).parent / "locale"
-_VIET_NAM = ZoneInfo("Asia/Ho_Chi_Minh")
+VIET_NAM = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
 @cache
@@ -41,17 +41,17 @@ def language_of(connection: HTTPConnection, *, default: str = "") -> str:
 
 def local_time(instant: datetime | None) -> str:
     """Return an instant as people in Viet Nam write it, ``dd/MM/yyyy HH:mm``."""
-    return instant.astimezone(_VIET_NAM).strftime("%d/%m/%Y %H:%M") if instant else ""
+    return instant.astimezone(VIET_NAM).strftime("%d/%m/%Y %H:%M") if instant else ""
 
 
 def local_day(instant: datetime) -> date:
     """Return the day that an instant falls on in Viet Nam."""
-    return instant.astimezone(_VIET_NAM).date()
+    return instant.astimezone(VIET_NAM).date()
 
 
 def clock_time(instant: datetime | None) -> str:
     """Return an instant's time of day in Viet Nam, ``HH:mm:ss``."""
-    return instant.astimezone(_VIET_NAM).strftime("%H:%M:%S") if instant else ""
+    return instant.astimezone(VIET_NAM).strftime("%H:%M:%S") if instant else ""
 
 
 def duration(length: timedelta | float | None) -> str:

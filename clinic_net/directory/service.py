@@ -98,6 +98,16 @@ async def hospitals(session: AsyncSession, province: str) -> Sequence[Facility]:
     return await store.facilities(session, province=province, kinds=kinds)
 
 
+async def places(session: AsyncSession, province: str) -> frozenset[str]:
+    """Return the codes of a province's facilities, and of every site that ever belonged to one of them."""
+    return await store.places(session, province)
+
+
+async def facilities(session: AsyncSession, province: str | None) -> Sequence[Facility]:
+    """Return a province's facilities (None: all of them), most specialised first, then by name."""
+    return await store.facilities(session, province=province)
+
+
 async def ring_tiers(session: AsyncSession, site_code: str, as_of: date) -> tuple[Tier, ...]:
     """Return whom a station's call rings, tier by tier: who backs it first, its province, the nation.
 

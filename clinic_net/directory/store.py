@@ -131,3 +131,14 @@ async def replace_all(session: AsyncSession, rows: Iterable[SQLModel]) -> int:
         if values:
             await connection.execute(model.__table__.insert(), values)  # type: ignore[attr-defined]
     return sum(len(values) for values in grouped.values())
+
+
+async def places(session: AsyncSession, province: str) -> frozenset[str]:
+    """Return the codes of a province's facilities and of every site that ever belonged to one of them."""
+    facilities = (await session.exec(select(Facility.code).where(Facility.province_code == province))).all()
+    sites = await session.exec(
+        select(SiteParent.site_code)
+        .join(Facility, col(Facility.code) == col(SiteParent.facility_code))
+        .where(Facility.province_code == province)
+    )
+    return frozenset(facilities) | frozenset(sites.all())

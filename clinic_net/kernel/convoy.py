@@ -24,7 +24,8 @@ class Convoy(Generic[Ask, Answer]):
     ``weigh`` says how much of ``most`` an ask takes up; a heavier one travels alone.
 
     When a batch fails as a whole each of its members is carried alone, so that one bad request spoils no other; a
-    carrier must therefore leave nothing behind when it raises. At most ``waiting`` may queue.
+    carrier must therefore leave nothing behind when it raises; what meets everybody alike (``Unavailable.for_all``) is
+    told to all at once. At most ``waiting`` may queue.
     """
 
     def __init__(
@@ -90,8 +91,9 @@ class Convoy(Generic[Ask, Answer]):
         try:
             answers = await self._carry([ask for ask, _ in batch])
         except Exception as failure:  # noqa: BLE001 -- whatever it is belongs to whoever asked
-            if len(batch) == 1:
-                _tell(batch[0][1], failure)
+            if len(batch) == 1 or (isinstance(failure, Unavailable) and failure.for_all):
+                for _, answer in batch:
+                    _tell(answer, failure)
                 return
             # Beside the convoy, not in it: what one of them waits for must not hold up who comes next.
             for member in batch:

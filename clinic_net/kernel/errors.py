@@ -99,3 +99,6 @@ class TooMany(Refusal):
 class Unavailable(Refusal):
     code = "unavailable"
     retry = Retry.LATER
+
+    for_all: ClassVar[bool] = False
+    """Whether it meets whoever asks, so that of several who travel together none need try alone."""

@@ -22,6 +22,8 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.kernel.links import Database
+
 log = structlog.get_logger()
 
 Payload = dict[str, Any]
@@ -66,7 +68,7 @@ def on(topic: str, *, when: Concerns = _always) -> Callable[[_H], _H]:
 
 
 async def announce(
-    session: AsyncSession,
+    session: Database,
     topic: str,
     payload: Payload,
     *,
@@ -80,7 +82,10 @@ async def announce(
     """
     jobs = session.info[SESSION_KEY]
     assert isinstance(jobs, Jobs)
-    connection = (await (await session.connection()).get_raw_connection()).driver_connection
+    if isinstance(session, AsyncSession):
+        connection = (await (await session.connection()).get_raw_connection()).driver_connection
+    else:
+        connection = session.driver
     assert isinstance(connection, psycopg.AsyncConnection)
     await jobs.defer(connection, topic, payload, at=at, lane=lane)
 

@@ -52,6 +52,7 @@ from clinic_net.records.reading import read
 from clinic_net.records.render import response_bundle, search_bundle
 from clinic_net.records.searching import Searching, find
 from clinic_net.records.shapes import News, Stored, instant
+from clinic_net.records.vault import keys_of
 from clinic_net.records.writing import condition_key, delete, match_one, put_order, tell
 
 
@@ -69,7 +70,7 @@ async def run_bundle(s: AsyncSession, text: bytes, asking: Asking) -> bytes:
         MalformedJson, MalformedRequest: it cannot be understood.
         Refusal: any that an entry of a transaction met; ``places`` begin with ``Bundle.entry[n]``.
     """
-    kind, entries = read_bundle(text, base=asking.base)
+    kind, entries = await read_bundle(text, base=asking.base)
     running = _Run(s, asking)
     answers = await (running.transaction(entries) if kind == "transaction" else running.batch(entries))
     await tell(s, running.news)
@@ -165,7 +166,8 @@ class _Run:
             with at(entry):
                 orders.append(self._order(entry))
             ordered.append(entry)
-        for entry, told in zip(ordered, await put_many(self._s, orders, now=self._asking.now), strict=True):
+        stored = await put_many(self._s, orders, await keys_of(self._s), now=self._asking.now)
+        for entry, told in zip(ordered, stored, strict=True):
             with at(entry):
                 if isinstance(told, Refusal):
                     raise told

@@ -28,11 +28,12 @@ from clinic_net.records.errors import InvalidCursor, ResourceDeleted, UnknownRes
 from clinic_net.records.index import address_of
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.model import DateRow, LinkRow, Resource
-from clinic_net.records.reading import Found, noted
+from clinic_net.records.reading import Found
 from clinic_net.records.search_includes import Reach, included_with
 from clinic_net.records.searching import Searching
 from clinic_net.records.shapes import stored_of
 from clinic_net.records.store import Head, head_of, visible
+from clinic_net.records.trail import noted
 
 MAX_PAGE = 1000
 """Resources of one page; without ``_count`` a larger record comes in pages of so many."""
@@ -104,9 +105,7 @@ def _wanted(whose: Head, asked: Asked) -> bool:
 
 def _payload(asked: Asked, scope: RecordScope, last: int | None) -> bytes:
     """A page's cursor: the question and who asks, as a fingerprint, and the last entry of the page before."""
-    tenants = None if scope.tenants is None else sorted(scope.tenants)
-    only = None if scope.patients is None else sorted(scope.patients)
-    question = repr([replace(asked, count=MAX_PAGE), tenants, scope.grantee, only])
+    question = repr([replace(asked, count=MAX_PAGE), scope.mark])
     return json.dumps([blake2b(question.encode(), digest_size=9).hexdigest(), last]).encode()
 
 

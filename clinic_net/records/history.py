@@ -16,8 +16,8 @@ from clinic_net.records import history_store, store
 from clinic_net.records.errors import InvalidCursor, UnknownResource
 from clinic_net.records.history_store import Wanted
 from clinic_net.records.keys import Keys
-from clinic_net.records.reading import noted
 from clinic_net.records.shapes import Stored
+from clinic_net.records.trail import noted
 from clinic_net.records.vault import keys_of
 
 DEFAULT_COUNT = 50
@@ -103,9 +103,7 @@ def _invalid(name: str, message: str) -> InvalidSearchValue:
 
 def _fingerprint(asked: Asked, scope: RecordScope) -> str:
     """Name history and scope, so that a cursor of another one is refused."""
-    tenants = None if scope.tenants is None else sorted(scope.tenants)
-    only = None if scope.patients is None else sorted(scope.patients)
-    plain = [asked.rtypes, asked.fid, str(asked.since), str(asked.at), tenants, scope.grantee, only]
+    plain = [asked.rtypes, asked.fid, str(asked.since), str(asked.at), scope.mark]
     return blake2b(json.dumps(plain).encode(), digest_size=9).hexdigest()
 
 

@@ -4,25 +4,22 @@ Whoever is carried together keeps their own scope: each caller's rows are asked 
 credential was revoked meanwhile gets nothing. What may take long does not travel here.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from weakref import WeakKeyDictionary
-
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
 from clinic_net.access import service as access
 from clinic_net.access.errors import CredentialRevoked
 from clinic_net.access.policy import EVERYWHERE, RecordScope, scope_of
-from clinic_net.access.principals import ClientPrincipal, Principal
+from clinic_net.access.principals import ClientPrincipal
 from clinic_net.fhir import Search
 from clinic_net.kernel.convoy import Convoy
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.gate import Gate
 from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.links import Link
 from clinic_net.records import store
 from clinic_net.records.bundle_rules import at
 from clinic_net.records.drafts import Order
@@ -30,18 +27,17 @@ from clinic_net.records.errors import Abandoned
 from clinic_net.records.keys import Keys
 from clinic_net.records.plain_bundles import PlainBundle
 from clinic_net.records.putting import put_many
-from clinic_net.records.reading import Found, current, looked
+from clinic_net.records.reading import Found, current
 from clinic_net.records.search import DEFAULT_COUNT
 from clinic_net.records.search_cursors import Cursors
 from clinic_net.records.search_express import Straight, pages, straight
 from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
+from clinic_net.records.trail import looked, without_values
 from clinic_net.records.vault import keys_of, known_keys
 from clinic_net.records.writing import tell
 
-_SHORT_WAIT = text("set local lock_timeout = '500ms'")
-
-_TOGETHER = 400
+_TOGETHER = 200
 """Resources of transactions that share a commit: a larger one takes too long to let others wait for it."""
 
 
@@ -52,6 +48,7 @@ class Reading:
     caller: ClientPrincipal
     rtype: str
     fid: str
+    origin: audit.Origin = field(default_factory=audit.here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +59,7 @@ class Looking:
     search: Search
     straight: Straight
     first: bool
+    origin: audit.Origin = field(default_factory=audit.here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,9 @@ class Storing:
         return frozenset(order.identity for order in self.bundle.orders if order.draft.chosen)
 
 
+Asked = Reading | Looking | Writing | Storing
+
+
 class Lanes:
     """The shared transactions of one hub process."""
 
@@ -93,12 +94,12 @@ class Lanes:
         # What only reads waits for nobody's lock: one at a time makes the fullest use of each transaction.
         self._reads: Convoy[Reading, Stored] = Convoy(self._read, at_once=1)
         self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32, at_once=1)
-        self._writes: Convoy[Writing, Stored] = Convoy(self._write)
+        self._writes: Convoy[Writing, Stored] = Convoy(self._write, at_once=1)
         self._bundles: Convoy[Storing, list[Stored]] = Convoy(
-            self._store, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
+            self._store, at_once=1, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
         )
         # What travels takes two connections a lane at most; what goes by itself never takes the rest.
-        self.heavy = Gate(at_once=2, patience=hub.settings.database_wait)
+        self.heavy = Gate(at_once=1, patience=hub.settings.database_wait)
         """Bundles that go by themselves take turns here, connection and all; the others while they are read."""
 
     async def read(self, caller: ClientPrincipal, rtype: str, fid: str) -> Stored:
@@ -133,16 +134,23 @@ class Lanes:
         """Store a transaction, durably and as a whole. See ``bundles.run_bundle``."""
         return await self._bundles.join(Storing(caller, bundle))
 
+    async def _keys(self) -> Keys:
+        known = known_keys(self._hub.engine)
+        if known is not None:
+            return known
+        async with self._hub.sessions() as s, s.begin():
+            return await keys_of(s)
+
     async def _read(self, asked: Sequence[Reading]) -> list[Stored | Exception]:
         now = self._hub.now()
-        async with self._hub.sessions() as s, s.begin():
-            valid = await _valid(s, [one.caller for one in asked], now)
+        async with self._hub.links.begin() as s:
+            valid = await _valid(s, asked)
             heads: dict[tuple[RecordScope, str, str], Head] = {}
             for scope, identities in _wanted(asked, valid).items():
                 found = await store.find_each(s, identities, scope=scope, now=now)
                 heads |= {(scope, *identity): head for identity, head in found.items()}
             answers: list[Stored | Exception] = []
-            events = []
+            events: list[audit.Event] = []
             for one in asked:
                 try:
                     _demand_valid(one.caller, valid)
@@ -152,42 +160,43 @@ class Lanes:
                     continue
                 answers.append(stored)
                 subject = f"{one.rtype}/{one.fid}"
-                events.append(looked("record.read", [stored], subject=subject, by=one.caller.address))
-            await audit.record_many(s, [event for event in events if event is not None], at=now)
+                by = one.caller.address
+                events += looked("record.read", [stored], subject=subject, by=by, origin=one.origin)
+            await audit.record_many(s, events, at=now)
         return answers
 
     async def _search(self, asked: Sequence[Looking]) -> list[Found | Exception]:
         now = self._hub.now()
-        async with self._hub.sessions() as s, s.begin():
-            valid = await _valid(s, [one.caller for one in asked], now)
-            keys = await keys_of(s)
+        keys = await self._keys()
+        async with self._hub.links.begin() as s:
+            valid = await _valid(s, asked)
             welcome = [one for one in asked if one.caller in valid]
             told = iter(await pages(s, [one.straight for one in welcome], scope=EVERYWHERE))
             answers: list[Found | Exception] = []
-            events = []
+            events: list[audit.Event] = []
             for one in asked:
                 if one.caller not in valid:
                     answers.append(CredentialRevoked())
                     continue
                 found = _found(one, next(told), keys)
                 answers.append(found)
-                events.append(
-                    looked(
-                        "record.search",
-                        found.entries,
-                        subject=one.search.resource_type,
-                        by=one.caller.address,
-                    )
+                events += looked(
+                    "record.search",
+                    found.entries,
+                    subject=without_values(one.search),
+                    by=one.caller.address,
+                    origin=one.origin,
                 )
-            await audit.record_many(s, [event for event in events if event is not None], at=now)
+            await audit.record_many(s, events, at=now)
         return answers
 
     async def _write(self, asked: Sequence[Writing]) -> list[Stored | Exception]:
         now = self._hub.now()
-        async with self._hub.sessions() as s, s.begin():
-            await _wait_for_nobody(s, asked)
-            valid = await _valid(s, [one.caller for one in asked], now)
-            told = iter(await put_many(s, [one.order for one in asked if one.caller in valid], now=now))
+        keys = await self._keys()
+        async with self._hub.links.begin() as s:
+            await _wait_alone(s, asked)
+            valid = await _valid(s, asked)
+            told = iter(await put_many(s, [one.order for one in asked if one.caller in valid], keys, now=now))
             answers: list[Stored | Exception] = [
                 next(told) if one.caller in valid else CredentialRevoked() for one in asked
             ]
@@ -196,14 +205,15 @@ class Lanes:
 
     async def _store(self, asked: Sequence[Storing]) -> list[list[Stored] | Exception]:
         now = self._hub.now()
+        keys = await self._keys()
         answers: dict[int, list[Stored] | Exception] = {}
-        async with self._hub.sessions() as s, s.begin():
-            await _wait_for_nobody(s, asked)
-            valid = await _valid(s, [one.caller for one in asked], now)
+        async with self._hub.links.begin() as s:
+            await _wait_alone(s, asked)
+            valid = await _valid(s, asked)
             for turn in _apart(asked):
                 welcome = [number for number in turn if asked[number].caller in valid]
                 orders = [order for number in welcome for order in asked[number].bundle.orders]
-                told = iter(await put_many(s, orders, now=now))
+                told = iter(await put_many(s, orders, keys, now=now))
                 for number in welcome:
                     each = list(islice(told, len(asked[number].bundle.orders)))
                     answer = answers[number] = _whole(asked[number].bundle, each)
@@ -253,23 +263,23 @@ def _is_written(told: Stored | Refusal) -> bool:
     return isinstance(told, Stored) and told.changed
 
 
-async def _wait_for_nobody(s: AsyncSession, asked: Sequence[object]) -> None:
+async def _wait_alone(link: Link, asked: Sequence[object]) -> None:
     """Let a batch fail rather than wait for a record that somebody else holds: then each member waits by itself."""
     if len(asked) > 1:
-        await (await s.connection()).execute(_SHORT_WAIT)
+        await link.wait_for_nobody()
 
 
-async def _valid(s: AsyncSession, callers: Collection[Principal], now: datetime) -> frozenset[Principal]:
-    return await access.still_valid(s, set(callers), now=now)
+async def _valid(s: Link, asked: Sequence[Asked]) -> frozenset[ClientPrincipal]:
+    return await access.clients_still_valid(s, {one.caller for one in asked})
 
 
-def _demand_valid(caller: Principal, valid: frozenset[Principal]) -> None:
+def _demand_valid(caller: ClientPrincipal, valid: frozenset[ClientPrincipal]) -> None:
     if caller not in valid:
         raise CredentialRevoked
 
 
 def _wanted(
-    asked: Sequence[Reading], valid: frozenset[Principal]
+    asked: Sequence[Reading], valid: frozenset[ClientPrincipal]
 ) -> Mapping[RecordScope, list[tuple[str, str]]]:
     found: dict[RecordScope, list[tuple[str, str]]] = {}
     for one in asked:

@@ -1,12 +1,10 @@
 """Reading: one resource, a version, a history, a patient's whole record, a search. Looking is written down."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net import audit
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.records import search as pages
@@ -14,38 +12,10 @@ from clinic_net.records import store
 from clinic_net.records.errors import ResourceDeleted, UnknownResource
 from clinic_net.records.shapes import Stored, stored_of
 from clinic_net.records.store import Head
+from clinic_net.records.trail import noted, without_values
 from clinic_net.records.vault import keys_of
 
 MAX_EVERYTHING = 1000
-
-
-async def noted(
-    s: AsyncSession,
-    action: str,
-    seen: Sequence[Stored],
-    *,
-    subject: str,
-    scope: RecordScope,
-    now: datetime,
-    by: str | None,
-) -> None:
-    """Write down that somebody looked into people's records; one event, identifiers only.
-
-    The subject is the patient when it is about one, else ``subject``. The hub's own work, which has no actor, leaves
-    no trace here.
-    """
-    event = looked(action, seen, subject=subject, by=by or scope.grantee)
-    if event is not None:
-        await audit.record_many(s, [event], at=now)
-
-
-def looked(action: str, seen: Sequence[Stored], *, subject: str, by: str | None) -> audit.Event | None:
-    """Return the event of a look into people's records, or None where there is nothing to write down."""
-    patients = {stored.patient for stored in seen if stored.patient is not None}
-    if by is None or not patients:
-        return None
-    about = f"Patient/{patients.pop()}" if len(patients) == 1 else subject
-    return audit.Event(by, action, about)
 
 
 def current(head: Head | None) -> Stored:
@@ -99,7 +69,8 @@ async def vread(
     if logged.body is None:
         raise ResourceDeleted("that version is the resource's deletion")
     stored = _of_log(head, logged)
-    await noted(s, "record.vread", [stored], subject=f"{rtype}/{fid}", scope=scope, now=now, by=by)
+    subject = f"{rtype}/{fid}/_history/{version}"
+    await noted(s, "record.vread", [stored], subject=subject, scope=scope, now=now, by=by)
     return stored
 
 
@@ -172,5 +143,5 @@ async def search(
         page.next,
     )
     seen = [*found.entries, *found.included]
-    await noted(s, "record.search", seen, subject=asked.resource_type, scope=scope, now=now, by=by)
+    await noted(s, "record.search", seen, subject=without_values(asked), scope=scope, now=now, by=by)
     return found

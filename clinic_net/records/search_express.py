@@ -12,12 +12,12 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import literal_column
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.fhir.criteria import DateCriterion
 from clinic_net.fhir.search import Clause
+from clinic_net.kernel.links import Database, fetch
 from clinic_net.records import query_compare
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.query_hashes import hashes_of
@@ -182,16 +182,15 @@ def parameters(asked: Sequence[Straight]) -> dict[str, Any]:
     return found
 
 
-async def pages(s: AsyncSession, asked: Sequence[Straight], *, scope: RecordScope) -> list[list[Head]]:
+async def pages(s: Database, asked: Sequence[Straight], *, scope: RecordScope) -> list[list[Head]]:
     """Return the rows of each search, newest first: one statement for all that have the same form."""
     assert scope.tenants is None, "this form of a search looks into every tenant"
     answers: list[list[Head]] = [[] for _ in asked]
     forms: dict[Form, list[int]] = {}
     for position, one in enumerate(asked):
         forms.setdefault(one.form, []).append(position)
-    connection = await s.connection()
     for form, positions in forms.items():
         values = parameters([asked[position] for position in positions])
-        for row in (await connection.exec_driver_sql(statement(form), values)).all():
+        for row in await fetch(s, statement(form), values):
             answers[positions[row[0] - 1]].append(Head._make(row[1:]))
     return answers

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from clinic_net.fhir import Search
 from clinic_net.fhir.search import parse_everywhere, parse_types
+from clinic_net.records import audit_answers
 from clinic_net.records.entries import Pairs
 from clinic_net.records.formats import demand_format
 from clinic_net.records.http import Exchange, Exchanging, FhirRoute, fhir_json
@@ -37,6 +38,8 @@ async def search_types_by_form(exchange: Exchanging) -> Response:
 
 
 async def _search(exchange: Exchange, rtype: str, pairs: Pairs) -> Response:
+    if audit_answers.is_asked(exchange, rtype):
+        return await audit_answers.search(exchange, pairs)
     exchange.demand(rtype, "s")
     asked, cursor = exchange.asked(rtype, pairs)
     found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)

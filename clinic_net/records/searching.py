@@ -11,8 +11,9 @@ from clinic_net.access.principals import Principal
 from clinic_net.fhir import Search
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.records import search as pages
-from clinic_net.records.reading import Found, noted
+from clinic_net.records.reading import Found
 from clinic_net.records.shapes import stored_of
+from clinic_net.records.trail import noted, without_values
 from clinic_net.records.vault import keys_of
 
 
@@ -42,7 +43,7 @@ async def find(s: AsyncSession, asked: Search, by: Searching, *, cursor: str | N
     page = await pages.run(
         s, asked, await keys_of(s), scope=scope, now=by.now, cursor=cursor, allows=by.allows
     )
-    return await _shown(s, page, asked.resource_type, by)
+    return await _shown(s, page, without_values(asked), by)
 
 
 async def find_types(

@@ -6,12 +6,16 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net import audit
+from clinic_net.access import consent
+from clinic_net.access.consent import Given
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.jobs import announce
+from clinic_net.kernel.links import Database
 from clinic_net.records import search as pages
-from clinic_net.records import store, store_writes
+from clinic_net.records import store, store_writes, trail
 from clinic_net.records.drafts import Order, draft, read_resource
 from clinic_net.records.errors import (
     MalformedRequest,
@@ -78,7 +82,7 @@ async def put(  # noqa: PLR0913 -- the one seam through which everybody writes
 
 async def put_order(s: AsyncSession, order: Order, *, now: datetime, news: News | None = None) -> Stored:
     """Store a draft; see ``put``."""
-    (stored,) = await put_many(s, [order], now=now)
+    (stored,) = await put_many(s, [order], await keys_of(s), now=now)
     if isinstance(stored, Refusal):
         raise stored
     if stored.changed:
@@ -112,10 +116,15 @@ async def delete(  # noqa: PLR0913 -- as ``put``
     if head.deleted:
         return stored_of(head)
     change = Change(
-        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows()
-    )
+        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows(),
+        store.labels_said(head),
+    )  # fmt: skip
     await store_writes.replace(s, [change], scope=scope, now=milliseconds(now))
     stored = stored_by(change, milliseconds(now))
+    await audit.record_many(s, [trail.wrote(stored, origin=audit.here())], at=now)
+    if rtype == "Consent":
+        gone = Given(None, fid, head.patient, head.tenant, author)
+        await consent.follow(s, gone, await consent.understood(s, gone, now=now), now=now)
     await _news(s, [stored], news)
     return stored
 
@@ -127,7 +136,7 @@ async def _news(s: AsyncSession, stored: Sequence[Stored], news: News | None) ->
         news.extend(stored)
 
 
-async def tell(s: AsyncSession, news: Sequence[Stored]) -> None:
+async def tell(s: Database, news: Sequence[Stored]) -> None:
     """Announce ``record.stored`` once for everything a use case stored; nothing when it stored nothing."""
     if news:
         records = [
@@ -172,7 +181,7 @@ async def put_unless_found(  # noqa: PLR0913 -- as ``put``
     await store.hold_conditions(s, [await condition_key(s, criteria, tenant)], scope=scope, now=now)
     found = await match_one(s, criteria, scope=scope, now=now)
     if found is not None:
-        return stored_of(found)
+        return await seen(s, found, scope=scope, author=author, now=now)
     return await put(
         s,
         text,
@@ -185,6 +194,14 @@ async def put_unless_found(  # noqa: PLR0913 -- as ``put``
         with_patient=with_patient,
         news=news,
     )
+
+
+async def seen(s: AsyncSession, found: Head, *, scope: RecordScope, author: str, now: datetime) -> Stored:
+    """Return what a conditional create found, which its caller reads by that: it is written down as a read."""
+    stored = stored_of(found)
+    subject = f"{stored.rtype}/{stored.fid}"
+    await trail.noted(s, "record.read", [stored], subject=subject, scope=scope, now=now, by=author)
+    return stored
 
 
 async def condition_key(s: AsyncSession, criteria: Search, tenant: str) -> int:

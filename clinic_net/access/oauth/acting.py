@@ -22,8 +22,8 @@ from clinic_net.access.oauth.issuer import Issuer
 from clinic_net.access.oauth.model import Grant, RefreshToken
 from clinic_net.access.oauth.provider import CODE_GRANT, Answer, Held, Provider
 from clinic_net.access.oauth.signing import sign
-from clinic_net.access.people import principal_of
 from clinic_net.access.principals import UserPrincipal
+from clinic_net.access.sessions import principal_of
 from clinic_net.access.tokens import AccessClaims
 
 ID_TOKEN_LIFETIME = timedelta(minutes=5)

@@ -21,14 +21,15 @@ from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
+from clinic_net.access import signing
 from clinic_net.access import store as access_store
 from clinic_net.access.errors import LinkTaken, NotVouchedFor, UnknownUser
-from clinic_net.access.keys import Use, derive, digest
-from clinic_net.access.model import Session
+from clinic_net.access.keys import Use, derive
 from clinic_net.access.oauth import store
 from clinic_net.access.oauth.model import OutsideIdentity
 from clinic_net.access.oauth.provider import back_to
-from clinic_net.access.people import SignedIn, principal_of
+from clinic_net.access.proof.errors import SignInUnfinished
+from clinic_net.access.sessions import SignedIn
 from clinic_net.kernel.outgoing import Outgoing
 
 ALGORITHMS = ("ES256", "ES384", "RS256", "RS384", "PS256")
@@ -172,12 +173,11 @@ async def sign_in(
     session: AsyncSession,
     there: Elsewhere,
     vouched: Vouched,
+    arrival: signing.Arrival,
     *,
-    former: str | None,
-    lifetime: timedelta,
     now: datetime,
-) -> SignedIn:
-    """Open a session for the person to whom an administrator linked the provider's subject.
+) -> SignedIn | SignInUnfinished:
+    """Open a session for the person to whom an administrator linked the provider's subject, or say what more is owed.
 
     Raises:
         NotVouchedFor: it is linked to nobody, or to somebody whose account is closed.
@@ -186,16 +186,10 @@ async def sign_in(
     user = None if link is None else await access_store.user_for_sign_in(session, link.user_id)
     if user is None or user.disabled_at is not None:
         raise NotVouchedFor
-    if former:
-        await access_store.end_session(session, digest(former), now)
-    await access_store.purge_sessions(session, user.id, now)
-    token = secrets.token_urlsafe(32)
-    row = Session(token=digest(token), user_id=user.id, created_at=now, expires_at=now + lifetime)
-    session.add(row)
     await audit.record(
         session, actor=f"user:{user.id}", action="user.sign_in_elsewhere", subject=f"user:{user.id}", at=now
     )
-    return SignedIn(principal_of(user, row.token), token, row.expires_at)
+    return await signing.vouched_for(session, user, vouched.assurance, arrival, now=now)
 
 
 async def refused(session: AsyncSession, remote: str, *, now: datetime) -> None:

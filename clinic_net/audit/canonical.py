@@ -1,0 +1,49 @@
+"""The bytes of an event that are hashed: rebuilt from its columns, the same ones every time, in any language.
+
+An event is a list of fields, each its length in bytes, a colon, its UTF-8 text and a comma (a netstring), or ``-,`` for
+one that is null. No two events have the same bytes, and the bytes give the event back.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+FORM = "clinic-net audit event 1"
+"""The first field: how the rest is to be read. Another list of fields is another form."""
+
+FIELDS = (
+    "id", "at", "actor", "action", "subject", "outcome", "purpose", "patient", "place", "actor_place", "detail",
+    "request", "address", "xact",
+)  # fmt: skip
+"""Columns of ``audit_event`` in their order. ``at`` is microseconds since 1970 UTC, ``xact`` a decimal number."""
+
+GENESIS = bytes(32)
+"""The hash before the first event's."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, datetime):
+        return str((value - _EPOCH) // _MICROSECOND)
+    return None if value is None else str(value)
+
+
+def canonical(event: Sequence[Any]) -> bytes:
+    """Return the bytes of an event, given as the values of ``FIELDS``: UUID, aware datetime, texts, int."""
+    parts = []
+    for value in (FORM, *event):
+        text = _text(value)
+        if text is None:
+            parts.append(b"-,")
+        else:
+            encoded = text.encode("utf-8", "surrogatepass")
+            parts.append(b"%d:%s," % (len(encoded), encoded))
+    return b"".join(parts)
+
+
+def chained(before: bytes, event: Sequence[Any]) -> bytes:
+    """Return an event's hash in the chain: SHA-256 of the hash before it and its bytes."""
+    return sha256(before + canonical(event)).digest()
