@@ -119,7 +119,8 @@ async def answer(visit: Visiting) -> Response:
     form = await visit.request.form(max_files=0, max_fields=300)
     query, decision = str(form.get("request", "")), str(form.get("decision", ""))
     if decision not in ("allow", "deny"):
-        return await _page(visit, query, name=str(form.get("name", ""))[:80])
+        ticked = frozenset(str(value) for value in form.getlist("scope"))
+        return await _page(visit, query, name=str(form.get("name", ""))[:80], ticked=ticked)
     session, user, now = visit.session, visit.user, visit.now
     issuer = access.issuer_of(visit.hub.settings)
     try:
@@ -129,7 +130,8 @@ async def answer(visit: Visiting) -> Response:
         patient = await _chosen(visit, str(form.get("patient", "")))
         chosen = permission.chosen_of([str(value) for value in form.getlist("scope")], asked.offer)
         if patient is None and asked.launched_for is None and _about_one(chosen):
-            return await _page(visit, query, problem="patient")
+            ticked = frozenset(str(value) for value in form.getlist("scope"))
+            return await _page(visit, query, problem="patient", ticked=ticked)
         location = await asking.allow(
             session, asked, user=user, chosen=chosen, patient=patient, issuer=issuer, now=now
         )
@@ -138,7 +140,15 @@ async def answer(visit: Visiting) -> Response:
     return _back(location)
 
 
-async def _page(visit: Visit, query: str, *, name: str | None = None, problem: str | None = None) -> Response:
+async def _page(
+    visit: Visit,
+    query: str,
+    *,
+    name: str | None = None,
+    problem: str | None = None,
+    ticked: frozenset[str] | None = None,
+) -> Response:
+    """Show the page; ``ticked`` are the lines that the person left ticked so far, None means all."""
     try:
         asked = await visit.asked(query)
     except AuthorizationRefused as refusal:
@@ -157,6 +167,7 @@ async def _page(visit: Visit, query: str, *, name: str | None = None, problem: s
         status=status,
         name=name or "",
         problem=problem,
+        ticked=ticked,
         **facts,
     )
 
