@@ -16,14 +16,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from clinic_net import audit, console, worker
-from clinic_net.access.errors import CredentialRevoked, InvalidToken
-from clinic_net.access.http import SameOriginOnly
+from clinic_net.access.errors import CredentialRevoked, InvalidProof, InvalidToken
+from clinic_net.access.http import COOKIE, SameOriginOnly
+from clinic_net.access.limits import LimitStrangers, failed
+from clinic_net.access.lines import demand_second_line
+from clinic_net.access.oauth import dpop
+from clinic_net.access.principals import ADMINISTRATORS
 from clinic_net.access.routes import router as access_routes
 from clinic_net.audit.routes import router as audit_routes
 from clinic_net.fhir.outcome import from_refusal
 from clinic_net.fleet.routes import router as fleet_routes
 from clinic_net.kernel import clock
-from clinic_net.kernel.asgi import BrowserHeaders, LimitBody, LogRequests
+from clinic_net.kernel.asgi import AnswerFailures, BrowserHeaders, LimitBody, LogRequests
 from clinic_net.kernel.errors import (
     Invalid,
     NotFound,
@@ -58,13 +62,16 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_hub(settings, now=now) as hub:
             app.state.hub = hub
+            if relaxed := sorted({role.value for role in ADMINISTRATORS} - set(settings.mfa_roles)):
+                log.warning("second_factor_relaxed", count=len(relaxed))
+            await demand_second_line(hub)
             async with signalling.running(app):
                 background = asyncio.create_task(worker.run(hub), name="worker") if with_worker else None
                 # Python's full collection stops the loop for a second with 14,000 sockets; what lives
                 # as long as the process need not be looked at again.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(20_000, 50, 1_000)
+                gc.set_threshold(100_000, 50, 100)
                 yield
                 if background is not None:
                     background.cancel()
@@ -74,10 +81,12 @@ def create_app(
     # What the interfaces are is told by the CapabilityStatement and by the protocol's page, not by a schema that
     # FastAPI guesses.
     app = FastAPI(title="clinic-net", version="0.1.0", lifespan=lifespan, openapi_url=None)
+    app.add_middleware(AnswerFailures, failed=_failed)
     app.add_middleware(SameOriginOnly, public_url=settings.public_url)
     if settings.cors_origins:
         app.add_middleware(FhirCors, origins=settings.cors_origins)
     app.add_middleware(LimitBody, refused=_too_large)
+    app.add_middleware(LimitStrangers, cookie=COOKIE)
     app.add_middleware(BrowserHeaders, public_url=settings.public_url)
     app.add_middleware(LogRequests)
     app.add_middleware(audit.FromRequest, settings=settings)
@@ -139,8 +148,12 @@ def _map_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(request: Request, failure: Exception) -> Response:
-        log.error("request_failed", error=type(failure).__name__, place=where(failure))
-        return _answer(request, Unavailable("something went wrong here; try again"), status=500)
+        return _failed(request, failure)
+
+
+def _failed(request: Request, failure: Exception) -> Response:
+    log.error("request_failed", error=type(failure).__name__, place=where(failure))
+    return _answer(request, Unavailable("something went wrong here; try again"), status=500)
 
 
 def _too_large(request: Request) -> Response:
@@ -158,7 +171,10 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(getattr(refusal, "allowed", ()))
     if status == HTTPStatus.UNAUTHORIZED:
+        failed(request, request.app.state.hub)
         headers["WWW-Authenticate"] = _challenge(request, refusal)
+        if isinstance(refusal, InvalidProof) and refusal.nonce:
+            headers["DPoP-Nonce"] = refusal.nonce
     path = request.url.path
     if path == "/fhir" or path.startswith("/fhir/"):
         return JSONResponse(from_refusal(refusal), status, headers, media_type="application/fhir+json")
@@ -177,5 +193,7 @@ def _answer(request: Request, refusal: Refusal, *, status: int | None = None) ->
 
 def _challenge(request: Request, refusal: Refusal) -> str:
     """Return how to come back with a credential (RFC 9110 §11.6.1); why a token failed, as RFC 6750 §3 says it."""
+    if isinstance(refusal, InvalidProof):  # RFC 9449 §7.1
+        return f'DPoP realm="clinic-net", error="{refusal.oauth_error}", algs="{" ".join(dpop.ALGORITHMS)}"'
     failed = isinstance(refusal, InvalidToken | CredentialRevoked) and "authorization" in request.headers
     return 'Bearer realm="clinic-net"' + (', error="invalid_token"' if failed else "")

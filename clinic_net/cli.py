@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,8 +17,10 @@ from pydantic import ValidationError
 
 import clinic_net.worker  # whoever announces news imports its subscribers
 from clinic_net import processes, serving
+from clinic_net.access import commands as accounts
 from clinic_net.access import service as access
-from clinic_net.access.principals import Role
+from clinic_net.access.commands import OPERATOR
+from clinic_net.access.oauth import commands as client_commands
 from clinic_net.app import create_app
 from clinic_net.audit import command as audit
 from clinic_net.bench import audit as bench_audit
@@ -27,17 +30,16 @@ from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
+from clinic_net.kernel.embedded.keys import retire, rotate
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
-
-OPERATOR = "operator:terminal"
-"""How the audit trail names whoever has a shell on the hub."""
 
 
 class _Unready(Exception):
@@ -122,7 +124,9 @@ def serve(arguments: argparse.Namespace) -> int:
     _end_in_order()
     if arguments.lifeline is not None:
         processes.end_with_parent(arguments.lifeline)
-    address = f"http://{arguments.host}:{arguments.port}"
+    if bool(arguments.tls_cert) != bool(arguments.tls_key):
+        raise _Unready("--tls-cert and --tls-key belong together")
+    address = f"{'https' if arguments.tls_cert else 'http'}://{arguments.host}:{arguments.port}"
     configured = os.environ.get("CLINIC_NET_PUBLIC_URL")  # noqa: TID251 -- the flag only fills a gap
     unnamed = {} if configured else {"public_url": address, "follow_host": True}
     with _settings(arguments, **unnamed) as settings:
@@ -138,6 +142,8 @@ def serve(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             trusted_proxies=arguments.trusted_proxy or ["127.0.0.1"],
+            ssl_certfile=arguments.tls_cert,
+            ssl_keyfile=arguments.tls_key,
         )
     return OK
 
@@ -149,6 +155,8 @@ def _serve_many(arguments: argparse.Namespace, settings: HubSettings, address: s
         command = ["serve", "--host", arguments.host, "--port", str(arguments.port)]
         for proxy in arguments.trusted_proxy:
             command += ["--trusted-proxy", proxy]
+        if arguments.tls_cert:
+            command += ["--tls-cert", str(arguments.tls_cert), "--tls-key", str(arguments.tls_key)]
         quiet = [*command, "--no-worker"]
         first = quiet if arguments.no_worker else command
         environment = processes.environment_of(settings)
@@ -175,35 +183,27 @@ def run_migrate(arguments: argparse.Namespace) -> int:
     return _say(arguments, {"migrated": True})
 
 
+def rotate_keys(arguments: argparse.Namespace) -> int:
+    """Make a new token key; what the old one signed still counts until `keys retire`. Restart every process."""
+    if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- then the settings are somebody else's to keep
+        return _say(arguments, {"CLINIC_NET_TOKEN_KEY": secrets.token_urlsafe(32)})
+    rotate(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(
+        arguments,
+        {"rotated": True, "next": "restart every process; after three days: clinic-net keys retire"},
+    )
+
+
+def retire_keys(arguments: argparse.Namespace) -> int:
+    """Forget the key before this one: nothing that it signed counts any more. Restart every process."""
+    retired = retire(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
+    return _say(arguments, {"retired": retired})
+
+
 async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Fill the directory with the deterministic network."""
     async with hub.sessions() as session, session.begin():
         return dict(await directory.seed_network(session))
-
-
-async def add_user(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a person who can sign in; the password is shown once."""
-    async with hub.sessions() as session, session.begin():
-        facility = await directory.facility(session, arguments.facility)
-        password = await access.add_user(
-            session,
-            login=arguments.login,
-            role=Role(arguments.role),
-            facility=facility.code,
-            name=arguments.name or arguments.login,
-            specialties=arguments.specialty,
-            now=hub.now(),
-        )
-    return {"login": arguments.login, "password": password}
-
-
-async def add_client(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Add a system that may use the API; its secret is shown once."""
-    async with hub.sessions() as session, session.begin():
-        client_id, secret = await access.add_client(
-            session, name=arguments.name, scope=arguments.scope, now=hub.now()
-        )
-    return {"client_id": client_id, "client_secret": secret}
 
 
 async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
@@ -321,11 +321,10 @@ def parser() -> argparse.ArgumentParser:
         made.__doc__ = function.__doc__
         return made
 
-    _add_serve(add(commands, "serve", serve))
+    serving.add_arguments(add(commands, "serve", serve))
     add(commands, "worker", run_worker)
     add(commands, "migrate", run_migrate)
-    made = add(commands, "triage", run_triage)
-    made.add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
+    add(commands, "triage", run_triage).add_argument("--chart", default="auto", choices=sorted(triage.CHARTS))
 
     made = add(commands, "reindex", task(reindex))
     made.add_argument(
@@ -335,15 +334,17 @@ def parser() -> argparse.ArgumentParser:
     for name, work in (("records", bench), ("audit", bench_audit)):
         work.add_arguments(add(measures, name, work.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
-    made = add(group("user", "people who sign in"), "add", task(add_user))
-    made.add_argument("login")
-    made.add_argument("--role", required=True, choices=[role.value for role in Role])
-    made.add_argument("--facility", required=True, help="facility code, five characters")
-    made.add_argument("--name", help="display name")
-    made.add_argument("--specialty", action="append", default=[], help="may be given several times")
-    made = add(group("client", "systems that use the API"), "add", task(add_client))
-    made.add_argument("name")
-    made.add_argument("--scope", required=True, help='SMART scopes, for example "system/*.cruds"')
+    people = group("user", "people who sign in")
+    add(people, "disable", task(accounts.disable_user)).add_argument("login")
+    add(people, "reset", task(accounts.reset_user)).add_argument("login")
+    accounts.describe_person(add(people, "add", task(accounts.add_user)))
+    client_commands.add_link_arguments(add(people, "link", task(client_commands.link_user)))
+    add(people, "unlink", task(client_commands.unlink_user)).add_argument("login")
+    clients = group("client", "systems and programs that use the API")
+    client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
+    add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
+    privacy.add_commands(group, add, task)
+    _add_keys(group("keys", "the key that signs tokens"), add)
     stations = group("station", "commune stations")
     made = add(stations, "enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")
@@ -354,25 +355,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _add_serve(made: argparse.ArgumentParser) -> None:
-    made.add_argument("--host", default="127.0.0.1")
-    made.add_argument("--port", type=int, default=8080)
-    made.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
-    )
-    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
-    made.add_argument(
-        "--processes",
-        type=int,
-        default=1,
-        metavar="N",
-        help="how many share the port; one uses one processor",
-    )
-    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
+def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:
+    add(keys, "rotate", rotate_keys)
+    add(keys, "retire", retire_keys)
 
 
 def main(argv: list[str] | None = None) -> int:

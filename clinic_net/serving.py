@@ -1,19 +1,24 @@
 """The HTTP server of a hub process: uvicorn, which lets the sockets' peers go in order before it stops."""
 
+import argparse
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
+from clinic_net.kernel.listening import BoundedHttp
 from clinic_net.kernel.proxies import TrustedProxies
 
 HOW: dict[str, Any] = {
     "log_level": "warning",
     "access_log": False,  # uvicorn's prints query strings
     "log_config": None,  # uvicorn's own prints tracebacks, which quote what was being worked on
+    "http": BoundedHttp,
+    "server_header": False,
     "ws": "websockets-sansio",
     "ws_per_message_deflate": False,  # 42 KiB a socket
     "ws_max_size": 64 * 1024,
@@ -59,3 +64,27 @@ def serve(app: FastAPI, *, sockets: list[socket.socket] | None = None, **options
         server.run(sockets)
     if not server.started:
         raise SystemExit(_NOT_STARTED)
+
+
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    """Add what ``clinic-net serve`` takes."""
+    made.add_argument("--host", default="127.0.0.1")
+    made.add_argument("--port", type=int, default=8080)
+    made.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="whose X-Forwarded-* and Forwarded are believed: an address or a network; may be given several times",
+    )
+    made.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve https: certificate chain, PEM")
+    made.add_argument("--tls-key", type=Path, metavar="FILE", help="and its private key")
+    made.add_argument("--no-worker", action="store_true", help="leave background work to `clinic-net worker`")
+    made.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many share the port; one uses one processor",
+    )
+    made.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)

@@ -2,11 +2,15 @@
 
 from sqlmodel import SQLModel
 
+import clinic_net.access.administration.model
 import clinic_net.access.model
+import clinic_net.access.oauth.model
+import clinic_net.access.proof.model
 import clinic_net.audit.model
 import clinic_net.consultations.model
 import clinic_net.directory.model
 import clinic_net.fleet.model
+import clinic_net.privacy.model
 import clinic_net.records.async_model
 import clinic_net.records.model
 import clinic_net.records.reindex_model

@@ -13,6 +13,7 @@ import clinic_net.consultations.jobs
 import clinic_net.records.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
+import clinic_net.sync.erased
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
 from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-import uvicorn
-
 from station_agent import __version__, clock
 from station_agent.agent import Agent, Options, status
 from station_agent.enrolment import enrol
 from station_agent.errors import AlreadyRunning, EnrolmentRefused, HubUnreachable, NotEnrolled, StationRefusal
+from station_agent.lan import authority
+from station_agent.lan import serving as lan
 from station_agent.logs import log_to
 from station_agent.web.app import create_app
 
@@ -59,6 +59,28 @@ def _parser() -> argparse.ArgumentParser:
         "--via", metavar="URL", help="reach the hub through this address instead of the enrolled one"
     )
     command.set_defaults(command=_run)
+    command.add_argument(
+        "--lan",
+        metavar="ADDRESS",
+        help="also serve https at this address of the local network, for devices that were added",
+    )
+    command.add_argument("--lan-port", type=int, default=8490)
+    command = commands.add_parser(
+        "device", help="devices that may open the station's pages over the local network"
+    )
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    command = actions.add_parser(
+        "add", help="make a certificate for a device: a file, and the password that opens it"
+    )
+    command.add_argument("name")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.add_argument("--out", required=True, type=Path, metavar="FILE", help="for example tablet.p12")
+    command.set_defaults(command=_add_device)
+    command = actions.add_parser(
+        "reset", help="let no device in any more; restart the station, then add them anew"
+    )
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_reset_devices)
     command = commands.add_parser(
         "status", help="how the station is, as JSON; exits with 1 if something needs a person"
     )
@@ -75,7 +97,7 @@ def _enrol(options: argparse.Namespace, out: TextIO) -> int:
 
 
 def _status(options: argparse.Namespace, out: TextIO) -> int:
-    found = status(options.data)
+    found = {**status(options.data), "lan_authority": authority.fingerprint(options.data)}
     print(json.dumps(found, ensure_ascii=False, indent=2), file=out)
     return NEEDS_ATTENTION if found["refused"] or found["link"] in ("revoked", "outdated") else OK
 
@@ -84,10 +106,27 @@ def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
     agent = Agent(Options(options.data, port=options.port, via=options.via))
     print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
-    uvicorn.run(
-        create_app(agent), host=agent.options.host, port=options.port, log_config=None, access_log=False,
-        ws="websockets-sansio", ws_per_message_deflate=False, timeout_graceful_shutdown=3, server_header=False,
-    )  # fmt: skip
+    app, beside = create_app(agent, lan=options.lan), None
+    if options.lan:
+        files = authority.prepare(options.data, [options.lan], now=clock.now())
+        beside = lan.door(app, options.lan, options.lan_port, files)
+        print(f"and for devices: https://{options.lan}:{options.lan_port}/", file=out, flush=True)
+    lan.run(app, agent.options.host, options.port, beside)
+    return OK
+
+
+def _add_device(options: argparse.Namespace, out: TextIO) -> int:
+    sealed, password = authority.issue(options.data, options.name, now=clock.now())
+    options.out.touch(mode=0o600)
+    options.out.write_bytes(sealed)
+    told = {"file": str(options.out), "password": password, "authority": authority.fingerprint(options.data)}
+    print(json.dumps(told), file=out)
+    return OK
+
+
+def _reset_devices(options: argparse.Namespace, out: TextIO) -> int:
+    authority.renew(options.data)
+    print("restart the station, then add each device anew", file=out)
     return OK
 
 

@@ -3,6 +3,7 @@
 A test module gets a database of its own, copied from a template that the migrations made.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -16,8 +17,23 @@ from clinic_net.kernel.embedded import EmbeddedServices
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
+from tests.canary import (  # noqa: F401 -- hooks and a fixture for every test
+    answers_are_looked_at,
+    leave_traces_of,
+    pytest_configure,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
 
 TEMPLATE = "clinic_net_template"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=5.0, help="how long each parser is fed (tests/fuzz)"
+    )
+    parser.addoption("--fuzz-seed", type=int, default=20261124, help="where the fuzzers start from")
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +41,7 @@ def services() -> Iterator[EmbeddedServices]:
     """The database and Valkey of this test run."""
     with EmbeddedServices.throwaway() as running:
         yield running
+        leave_traces_of(running.redis_url, os.environ.get("PYTEST_XDIST_WORKER", "one"))
 
 
 def _address(url: str, database: str) -> str:
@@ -57,6 +74,7 @@ def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]
         turn_secret="turn-secret-of-the-tests",
         public_url="http://hub.test",
         log_json=False,
+        mfa_roles=(),  # people of every role sign in with a password; tests of second factors say otherwise
     )
     _admin(services.database_url, f"drop database {name} with (force)")
 

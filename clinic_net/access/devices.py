@@ -84,7 +84,14 @@ async def issue_code(
     return rules.shown_code(code), expires
 
 
-async def enrol(session: AsyncSession, enrolment: Enrolment, *, key: SecretStr, now: datetime) -> DeviceView:
+async def enrol(
+    session: AsyncSession,
+    enrolment: Enrolment,
+    *,
+    key: SecretStr,
+    now: datetime,
+    before: SecretStr | None = None,
+) -> DeviceView:
     """Register a device's public key for the code's site; a device that the site had before is revoked.
 
     The same device may send the same again when the answer was lost: it gets the same answer.
@@ -98,9 +105,10 @@ async def enrol(session: AsyncSession, enrolment: Enrolment, *, key: SecretStr, 
     if not tokens.proves(enrolment.proof, of=enrolment.code.encode(), key=public):
         raise EnrolmentProofWrong
     thumbprint = public.thumbprint()
-    code = await store.code_for_use(
-        session, keyed_digest(key, Use.ENROLMENT_CODE, rules.normal_code(enrolment.code))
-    )
+    said = rules.normal_code(enrolment.code)
+    code = await store.code_for_use(session, keyed_digest(key, Use.ENROLMENT_CODE, said))
+    if code is None and before is not None:  # issued before the key was changed
+        code = await store.code_for_use(session, keyed_digest(before, Use.ENROLMENT_CODE, said))
     if code is None:
         raise EnrolmentCodeUnknown
     if code.used_at is not None:

@@ -31,6 +31,22 @@ class WrongCredentials(Unauthenticated):
         super().__init__("login or password is wrong")
 
 
+class NotVouchedFor(Unauthenticated):
+    """Whatever was wrong with what an outside provider said, and a subject whom nobody linked, alike."""
+
+    code = "not-vouched-for"
+
+    def __init__(self) -> None:
+        super().__init__("the outside sign-in did not succeed, or is linked to no account here")
+
+
+class LinkTaken(Conflict):
+    code = "outside-link-taken"
+
+    def __init__(self) -> None:
+        super().__init__("this subject is linked to another account")
+
+
 class InvalidToken(Unauthenticated):
     """A bearer token that this hub did not issue, or that has ended."""
 
@@ -65,6 +81,57 @@ class InsufficientScope(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("the granted scope does not include this")
+
+
+class ConsentNotEnforceable(Invalid):
+    """A consent says something that would not be kept here; ``places`` says which part."""
+
+    code = "consent-not-enforceable"
+
+
+class ConsentToOneself(Forbidden):
+    """Whoever writes a consent down may not be the one who is permitted something by it."""
+
+    code = "consent-to-oneself"
+
+    def __init__(self) -> None:
+        super().__init__("a consent in your own favour is written down by somebody else")
+
+
+class ConsentNotYours(Forbidden):
+    """What a citizen refused is taken back by them, or by whoever wrote it down for them."""
+
+    code = "consent-not-yours"
+
+    def __init__(self) -> None:
+        super().__init__("only the patient, or who wrote this refusal down, takes it back")
+
+
+class NotFresh(Forbidden):
+    """What is asked for needs a fresh proof of being there: the password, or a second factor."""
+
+    code = "not-fresh"
+
+    def __init__(self) -> None:
+        super().__init__("confirm first that it is you")
+
+
+class ReasonRequired(Invalid):
+    """A coded reason or outcome, and words, are asked for."""
+
+    code = "reason-required"
+
+    def __init__(self) -> None:
+        super().__init__("say why, by a reason of the list and in words")
+
+
+class UnknownEmergency(NotFound):
+    """There is no such opening of a record, or it is not the caller's."""
+
+    code = "unknown-emergency"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such opening of a record")
 
 
 class CrossSite(Forbidden):
@@ -129,7 +196,7 @@ class ScopeMalformed(Invalid):
 
     def __init__(self, position: int) -> None:
         super().__init__(
-            f"scope {position}: expected system/<Type or *>.<c,r,u,d,s in that order>, without a query"
+            f"scope {position}: expected <level>/<Type or *>.<c,r,u,d,s in that order>, without a query"
         )
 
 
@@ -211,6 +278,26 @@ class InvalidClient(OAuthRefusal, Unauthenticated):
         super().__init__(message)
 
 
+class UnauthorizedClient(OAuthRefusal, Invalid):
+    code = "oauth-unauthorized-client"
+    oauth_error = "unauthorized_client"
+
+    def __init__(self) -> None:
+        super().__init__("this client is not registered for that way")
+
+
+class UnsupportedTokenType(OAuthRefusal, Invalid):
+    """RFC 7009 §2.2.1: a system's own access token is not stored anywhere; it ends by itself within minutes."""
+
+    code = "oauth-unsupported-token-type"
+    oauth_error = "unsupported_token_type"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a system's access token cannot be revoked: it ends within minutes; disable the client"
+        )
+
+
 class AssertionOutOfTime(InvalidClient):
     """The assertion's time and the hub's differ too much; the answer carries the hub's time."""
 
@@ -242,7 +329,65 @@ class UnsupportedGrantType(OAuthRefusal, Invalid):
     oauth_error = "unsupported_grant_type"
 
     def __init__(self) -> None:
-        super().__init__("only client_credentials is granted here")
+        super().__init__("granted are authorization_code, refresh_token and client_credentials")
+
+
+class ClientKeysUnusable(Invalid):
+    """Not a JWK set of public keys that SMART's asymmetric authentication uses."""
+
+    code = "client-keys-unusable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the keys must be a JWK set of 1 to 10 public keys, P-256, P-384 or RSA of 2048 bits or more, each with"
+            " a kid of its own"
+        )
+
+
+class ClientMalformed(Invalid):
+    """A program cannot be registered in this way."""
+
+    code = "client-malformed"
+
+
+class UnknownClient(NotFound):
+    code = "unknown-client"
+
+    def __init__(self) -> None:
+        super().__init__("no such client")
+
+
+class AuthorizationRefused(Invalid):
+    """A program's request to act for a person. ``location`` leads back to the program; None where its address is
+    not known to be its own, so that nobody is led anywhere."""
+
+    code = "oauth-authorization-refused"
+
+    def __init__(self, message: str, *, location: str | None = None) -> None:
+        super().__init__(message)
+        self.location = location
+
+
+class InvalidProof(OAuthRefusal, Unauthenticated):
+    """RFC 9449 §5 and §7.1: what proves that the caller holds the token's key is missing or wrong."""
+
+    code = "dpop-proof-invalid"
+    oauth_error = "invalid_dpop_proof"
+
+    def __init__(self, message: str = "the DPoP proof is missing or wrong", *, nonce: str = "") -> None:
+        super().__init__(message)
+        self.nonce = nonce
+
+
+class ProofNonceNeeded(InvalidProof):
+    """RFC 9449 §8: the answer carries the nonce to put into the next proof."""
+
+    code = "dpop-nonce-needed"
+    oauth_error = "use_dpop_nonce"
+    retry = Retry.LATER
+
+    def __init__(self, *, nonce: str = "") -> None:
+        super().__init__("repeat with the nonce of the answer's DPoP-Nonce header", nonce=nonce)
 
 
 class InvalidScope(OAuthRefusal, Invalid):

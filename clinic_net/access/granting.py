@@ -1,13 +1,9 @@
-"""System clients, the token endpoint's two ways in, and what a bearer token still stands for."""
+"""Systems and stations at the token endpoint, and whom an access token still speaks for."""
 
-import hmac
-import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from pydantic import SecretStr
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
@@ -20,30 +16,17 @@ from clinic_net.access.errors import (
     InvalidScope,
     InvalidToken,
     ScopeMalformed,
+    UnauthorizedClient,
 )
-from clinic_net.access.keys import Use, derive, digest
 from clinic_net.access.model import Client, Device, UsedJti
+from clinic_net.access.oauth import acting, clients
+from clinic_net.access.oauth.issuer import Issuer
 from clinic_net.access.principals import ClientPrincipal, Principal, StationPrincipal, UserPrincipal
-from clinic_net.kernel.ids import new_id
+from clinic_net.access.sessions import keep_in_use
 from clinic_net.kernel.links import Database
 
-TOKEN_PATH = "/oauth/token"  # noqa: S105 -- a path
 STATION_SCOPE = "clinic-net/station"
 """What every station's token may do; there is nothing to choose."""
-
-
-@dataclass(frozen=True)
-class Issuer:
-    """The hub as an authorisation server: its public address, its key, how long its tokens last."""
-
-    url: str
-    key: SecretStr
-    lifetime: timedelta
-
-    @property
-    def audiences(self) -> list[str]:
-        """What a client assertion may be addressed to. Never taken from a request: a stolen one could be replayed."""
-        return [self.url + TOKEN_PATH, self.url, self.url + "/"]
 
 
 async def add_client(
@@ -54,14 +37,8 @@ async def add_client(
     Raises:
         ScopeMalformed: see :func:`scopes.parse`; an empty scope is refused too.
     """
-    granted = scopes.parse(scope)
-    if not granted:
-        raise ScopeMalformed(1)
-    client_id, secret = f"client-{secrets.token_hex(8)}", secrets.token_urlsafe(32)
-    session.add(
-        Client(id=client_id, name=name, secret=digest(secret), scope=scopes.render(granted), created_at=now)
-    )
-    await audit.record(session, actor=by, action="client.add", subject=f"client:{client_id}", at=now)
+    client_id, secret = await clients.register(session, clients.NewClient(name, scope), now=now, by=by)
+    assert secret is not None
     return client_id, secret
 
 
@@ -81,17 +58,29 @@ async def disable_client(session: AsyncSession, client_id: str, *, by: str, now:
 async def grant_to_client(
     session: AsyncSession, client_id: str, secret: str, *, asked: str, issuer: Issuer, now: datetime
 ) -> tokens.Minted:
-    """Return an access token for a client that knows its secret, with what of ``asked`` it was registered for.
+    """Return an access token for a client that knows its secret; see :func:`grant_to_system`.
 
     Raises:
         InvalidClient: unknown, disabled or wrong secret, alike.
+    """
+    given = clients.Credentials(client_id, secret)
+    client = await clients.authenticated(session, given, audiences=issuer.audiences, now=now)
+    return grant_to_system(client, asked=asked, issuer=issuer, now=now)
+
+
+def grant_to_system(
+    client: Client, *, asked: str, issuer: Issuer, now: datetime, jkt: str | None = None
+) -> tokens.Minted:
+    """Return an access token for an authenticated system, with what of ``asked`` it was registered for.
+
+    ``jkt`` is the key that the token is bound to (RFC 9449).
+
+    Raises:
+        UnauthorizedClient: it is a program that acts for people, and for nobody else.
         InvalidScope: malformed, or nothing of it can be granted.
     """
-    client = await store.client(session, client_id) if client_id.isprintable() else None
-    expected = client.secret if client is not None else bytes(32)
-    right = hmac.compare_digest(expected, digest(secret))
-    if client is None or client.disabled_at is not None or not right:
-        raise InvalidClient
+    if client.redirect_uris:
+        raise UnauthorizedClient
     registered = scopes.parse(client.scope)
     try:
         granted = scopes.reduce(scopes.parse(asked), registered) if asked else registered
@@ -99,12 +88,13 @@ async def grant_to_client(
         raise InvalidScope from None
     if not granted:
         raise InvalidScope
-    claims = tokens.AccessClaims("client", client.id, now + issuer.lifetime, scope=scopes.render(granted))
+    scope = scopes.render(granted)
+    claims = tokens.AccessClaims("client", client.id, now + issuer.lifetime, scope=scope, jkt=jkt or "")
     return _minted(claims, issuer, now)
 
 
 async def grant_to_station(
-    session: AsyncSession, assertion: str, *, issuer: Issuer, now: datetime
+    session: AsyncSession, assertion: str, *, issuer: Issuer, now: datetime, jkt: str | None = None
 ) -> tokens.Minted:
     """Return an access token for the device that signed this assertion (RFC 7523, ES256).
 
@@ -123,8 +113,9 @@ async def grant_to_station(
     ):
         raise AssertionReplayed
     claims = tokens.AccessClaims(
-        "station", str(device.id), now + issuer.lifetime, STATION_SCOPE, site=device.site, epoch=device.epoch
-    )
+        "station", str(device.id), now + issuer.lifetime, STATION_SCOPE,
+        site=device.site, epoch=device.epoch, jkt=jkt or "",
+    )  # fmt: skip
     return _minted(claims, issuer, now)
 
 
@@ -139,21 +130,39 @@ async def _device_named(session: AsyncSession, name: str) -> Device:
 
 
 def _minted(claims: tokens.AccessClaims, issuer: Issuer, now: datetime) -> tokens.Minted:
-    key = derive(issuer.key, Use.ACCESS_TOKEN)
-    token = tokens.mint(claims, key=key, issuer=issuer.url, jti=new_id(now), now=now)
-    return tokens.Minted(token, int(issuer.lifetime.total_seconds()), claims.scope)
+    lasts = int(issuer.lifetime.total_seconds())
+    return tokens.Minted(issuer.mint(claims, now), lasts, claims.scope, "DPoP" if claims.jkt else "Bearer")
+
+
+def names_a_device(assertion: str) -> bool:
+    """Whether an assertion says that it is from a station's device: those are named by UUIDs, clients are not.
+
+    Raises:
+        InvalidClient: it is not a JWT.
+    """
+    try:
+        UUID(tokens.claimed_issuer(assertion))
+    except ValueError:
+        return False
+    return True
 
 
 async def bearer(
-    session: AsyncSession, token: str, *, issuer: Issuer, now: datetime
-) -> StationPrincipal | ClientPrincipal:
-    """Return who a bearer token speaks for, now: the device or client behind it is looked up every time.
+    session: AsyncSession, token: str, *, issuer: Issuer, now: datetime, jkt: str | None = None
+) -> Principal:
+    """Return who an access token speaks for, now: the device, client or grant behind it is looked up every time.
+
+    ``jkt`` is the key that the caller proved to hold (RFC 9449); None for a plain bearer.
 
     Raises:
-        InvalidToken: not a token of this hub, or ended.
-        CredentialRevoked: its device was revoked or replaced, its client disabled.
+        InvalidToken: not a token of this hub, ended, or bound to another key.
+        CredentialRevoked: its device was revoked or replaced, its client disabled, what a person allowed is over.
     """
-    claims = tokens.read(token, key=derive(issuer.key, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
+    claims = issuer.read(token, now)
+    if claims.jkt != (jkt or ""):
+        raise InvalidToken
+    if claims.kind == "app":
+        return await acting.person(session, claims, now=now)
     if claims.kind == "client":
         if not await store.enabled_clients(session, [claims.subject]):
             raise CredentialRevoked
@@ -177,7 +186,8 @@ _clients: dict[tuple[str, Issuer], ClientPrincipal] = {}
 
 
 def client_of_token(token: str, *, issuer: Issuer, now: datetime) -> ClientPrincipal | None:
-    """Return the client that a valid token was made for, or None for a station's; see :func:`still_valid`.
+    """Return the client that a valid token was made for, see :func:`still_valid`; None for any other token, and for
+    one that is bound to a key, which must be proven first.
 
     Raises:
         InvalidToken: not a token of this hub, or ended.
@@ -185,8 +195,8 @@ def client_of_token(token: str, *, issuer: Issuer, now: datetime) -> ClientPrinc
     known = _clients.get((token, issuer))
     if known is not None and known.expires is not None and now < known.expires:
         return known
-    claims = tokens.read(token, key=derive(issuer.key, Use.ACCESS_TOKEN), issuer=issuer.url, now=now)
-    if claims.kind != "client":
+    claims = issuer.read(token, now)
+    if claims.kind != "client" or claims.jkt:
         return None
     if len(_clients) >= _REMEMBERED:
         _clients.clear()
@@ -201,15 +211,17 @@ async def still_valid(
     """Return those whose credential still stands: session open and account enabled, device active in its
     epoch, client enabled. Whoever is missing from the answer was revoked: close their sockets.
 
-    The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
+    A person's open socket is use of their session, except an administrator's: a doctor who waits for a call, or talks
+    in one, is not idle. The end of a short access token is not a revocation: compare ``principal.expires`` yourself.
     """
     people = {p: bytes.fromhex(p.session) for p in principals if isinstance(p, UserPrincipal)}
     stations = {p: (p.device, p.epoch) for p in principals if isinstance(p, StationPrincipal)}
     clients = [p for p in principals if isinstance(p, ClientPrincipal)]
     valid: set[Principal] = set()
     if people:
-        tokens_open = await store.open_sessions(session, people.values(), now)
-        valid |= {p for p, token in people.items() if token in tokens_open}
+        used = await store.open_sessions(session, people.values(), now)
+        valid |= {p for p, name in people.items() if name in used}
+        await keep_in_use(session, {p: used[name] for p, name in people.items() if name in used}, now=now)
     if stations:
         active = await store.active_among(session, stations.values())
         valid |= {p for p, device in stations.items() if device in active}
@@ -224,20 +236,3 @@ async def clients_still_valid(
         return frozenset()
     enabled = await store.enabled_clients(s, {client.client_id for client in clients})
     return frozenset(client for client in clients if client.client_id in enabled)
-
-
-def smart_configuration(public_url: str) -> dict[str, object]:
-    """Return the content of ``/.well-known/smart-configuration`` (SMART App Launch 2.2): what works here, no more."""
-    return {
-        "token_endpoint": public_url.rstrip("/") + TOKEN_PATH,
-        "token_endpoint_auth_methods_supported": [
-            "client_secret_basic",
-            "client_secret_post",
-            "private_key_jwt",
-        ],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
-        "grant_types_supported": ["client_credentials"],
-        "scopes_supported": ["system/*.cruds", "system/*.rs", "system/*.read", "system/*.write"],
-        "code_challenge_methods_supported": ["S256"],
-        "capabilities": ["client-confidential-symmetric", "permission-v1", "permission-v2"],
-    }

@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 from fastapi import Depends
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from clinic_net import audit
 from clinic_net.access import service
-from clinic_net.access.errors import CrossSite, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.errors import CrossSite, InvalidProof, InvalidToken, NotSignedIn, RoleNotAllowed
+from clinic_net.access.limits import charge
+from clinic_net.access.lines import narrow
+from clinic_net.access.oauth.proofs import Shown, proven_key
+from clinic_net.access.policy import scope_of
 from clinic_net.access.principals import (
     ClientPrincipal,
     Principal,
@@ -28,8 +32,9 @@ from clinic_net.access.principals import (
     place_of,
     purpose_of,
 )
-from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork, hub_of
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.kernel.hub import Hub
+from clinic_net.kernel.proxies import own_address
 from clinic_net.kernel.settings import HubSettings
 
 _Known = TypeVar("_Known", bound=Principal)
@@ -40,7 +45,12 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 def issuer_of(settings: HubSettings) -> service.Issuer:
     """Return the hub as the authorisation server that its settings describe."""
-    return service.Issuer(settings.public_url.rstrip("/"), settings.token_key, settings.access_token_lifetime)
+    return service.Issuer(
+        settings.public_url.rstrip("/"),
+        settings.token_key,
+        settings.access_token_lifetime,
+        settings.token_key_before,
+    )
 
 
 def remote_address(connection: HTTPConnection) -> str:
@@ -90,53 +100,30 @@ class SameOriginOnly:
         await self._app(scope, receive, send)
 
 
-async def sign_in(connection: HTTPConnection, response: Response, login: str, password: str) -> UserPrincipal:
-    """Check login and password and put the session's cookie on ``response``. Call it outside any transaction.
-
-    Raises:
-        WrongCredentials, TooMany, SignInBusy: see :func:`service.sign_in`.
-        CrossSite: a page of another site sent the form.
-    """
-    hub = hub_of(connection)
-    settings, remote = hub.settings, remote_address(connection)
-    says_where = {"origin", "sec-fetch-site"} & set(connection.headers.keys())
-    if says_where and not comes_from_here(connection, settings.public_url):
-        raise CrossSite
-    credentials = service.Credentials(login, password, remote, former=connection.cookies.get(COOKIE))
-    tried = service.trying_to_sign_in(login.strip().lower(), remote, settings.token_key)
-    signed_in = await service.sign_in(
-        hub.sessions, credentials, tried=tried, lifetime=settings.session_lifetime, now=hub.now()
-    )
-    response.set_cookie(
-        COOKIE,
-        signed_in.token,
-        max_age=int(settings.session_lifetime.total_seconds()),
-        path="/",
-        secure=settings.public_url.startswith("https:"),
-        httponly=True,
-        samesite="lax",
-    )
-    return signed_in.user
-
-
-async def sign_out(
-    connection: HTTPConnection, response: Response, session: AsyncSession, *, now: datetime
-) -> None:
-    """End the session of the browser's cookie, if it is open, and take the cookie away."""
-    token = connection.cookies.get(COOKIE)
-    if token is not None:
-        await service.sign_out(session, token, now=now)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
-
-
-def _bearer(connection: HTTPConnection) -> str | None:
+def _token_of(connection: HTTPConnection) -> tuple[str, bool] | None:
+    """Return the access token that came, and whether it comes with a proof of its key (RFC 9449 §7.1)."""
     header = connection.headers.get("authorization")
     if header is None:
         return None
     kind, _, token = header.partition(" ")
-    if kind.lower() != "bearer" or not token:
+    if kind.lower() not in ("bearer", "dpop") or not token:
         raise InvalidToken
-    return token.strip()
+    return token.strip(), kind.lower() == "dpop"
+
+
+def shown_proof(connection: HTTPConnection, settings: HubSettings) -> Shown | None:
+    """Return the proof of possession that came with a request.
+
+    Raises:
+        InvalidProof: there are several.
+    """
+    proofs = connection.headers.getlist("dpop")
+    if not proofs:
+        return None
+    if len(proofs) > 1:
+        raise InvalidProof
+    url = own_address(connection, settings) + connection.url.path
+    return Shown(proofs[0], connection.scope.get("method", "GET"), url)
 
 
 def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | None:
@@ -148,10 +135,10 @@ def claimed_by_token(connection: HTTPConnection, hub: Hub) -> ClientPrincipal | 
     Raises:
         InvalidToken: it is not a token of this hub, or has ended.
     """
-    token = _bearer(connection)
-    if token is None:
+    found = _token_of(connection)
+    if found is None or found[1]:
         return None
-    client = service.client_of_token(token, issuer=issuer_of(hub.settings), now=hub.now())
+    client = service.client_of_token(found[0], issuer=issuer_of(hub.settings), now=hub.now())
     return None if client is None else _acting(client)
 
 
@@ -160,16 +147,34 @@ async def principal_of(
 ) -> Principal:
     """Return who speaks: the bearer token's owner if there is a token, else the cookie's.
 
+    The rest of the session's transaction is kept to what they can reach.
+
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
+        InvalidProof: the token's key is not proven.
     """
-    token = _bearer(connection)
-    if token is not None:
-        return _acting(await service.bearer(session, token, issuer=issuer_of(settings), now=now))
+    caller = await _known(connection, session, settings, now=now)
+    await narrow(session, scope_of(caller), now=now)
+    return caller
+
+
+async def _known(
+    connection: HTTPConnection, session: AsyncSession, settings: HubSettings, *, now: datetime
+) -> Principal:
+    found = _token_of(connection)
+    if found is not None:
+        (token, proves), issuer, jkt = found, issuer_of(settings), None
+        if proves:
+            shown = shown_proof(connection, settings)
+            if shown is None:
+                raise InvalidProof
+            jkt = await proven_key(session, shown, issuer=issuer, now=now, token=token)
+        return _acting(await service.bearer(session, token, issuer=issuer, now=now, jkt=jkt))
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise NotSignedIn
-    return _acting(await service.signed_in(session, cookie, now=now))
+    polling = connection.headers.get("hx-request") == "true" and connection.scope.get("method") == "GET"
+    return _acting(await service.signed_in(session, cookie, now=now, polling=polling))
 
 
 def _acting(principal: _Known) -> _Known:
@@ -179,15 +184,19 @@ def _acting(principal: _Known) -> _Known:
 
 
 async def _caller(connection: HTTPConnection, session: UnitOfWork, hub: CurrentHub, now: Now) -> Principal:
-    return await principal_of(connection, session, hub.settings, now=now)
+    caller = await principal_of(connection, session, hub.settings, now=now)
+    if not isinstance(caller, StationPrincipal):  # its push says in the body whether it is urgent
+        await charge(connection, hub, caller)
+    return caller
 
 
 Caller = Annotated[Principal, Depends(_caller)]
-"""Anybody with a credential: a person, a station or a system client."""
+"""Anybody with a credential: a person, a program that acts for one, a station or a system client."""
 
 
 async def _current_user(caller: Caller) -> UserPrincipal:
-    if not isinstance(caller, UserPrincipal):
+    """Return the person who is signed in; a program that acts for one is kept to the records."""
+    if not isinstance(caller, UserPrincipal) or caller.scopes is not None:
         raise RoleNotAllowed
     return caller
 
@@ -223,12 +232,33 @@ def require(*roles: Role) -> Callable[[UserPrincipal], Awaitable[UserPrincipal]]
     return has_role
 
 
+async def _fresh_user(user: CurrentUser, now: Now) -> UserPrincipal:
+    service.fresh(user, now)
+    return user
+
+
+FreshUser = Annotated[UserPrincipal, Depends(_fresh_user)]
+"""A person who proved a moment ago to be there (:func:`service.fresh`); others are led to ``/verify`` and back."""
+
+
+def require_fresh(*roles: Role) -> Callable[[UserPrincipal, datetime], Awaitable[UserPrincipal]]:
+    """Return a dependency as :func:`require`, of somebody who proved a moment ago to be there."""
+    has_role = require(*roles)
+
+    async def is_fresh(user: CurrentUser, now: Now) -> UserPrincipal:
+        service.fresh(await has_role(user), now)
+        return user
+
+    return is_fresh
+
+
 async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:
     """Return who opens a socket, before it is accepted. A cookie counts only from a page of this hub.
 
     Raises:
         NotSignedIn, InvalidToken, CredentialRevoked: nobody, or nobody any more.
         CrossSite: the cookie came with a page of another site, or without an ``Origin``.
+        RoleNotAllowed: a program that acts for a person; it is kept to the records.
     """
     if "authorization" not in websocket.headers:
         if COOKIE not in websocket.cookies:
@@ -236,7 +266,10 @@ async def principal_of_socket(websocket: WebSocket, hub: Hub) -> Principal:
         if not comes_from_here(websocket, hub.settings.public_url):
             raise CrossSite
     async with hub.sessions() as session, session.begin():
-        return await principal_of(websocket, session, hub.settings, now=hub.now())
+        principal = await principal_of(websocket, session, hub.settings, now=hub.now())
+    if isinstance(principal, UserPrincipal) and principal.scopes is not None:
+        raise RoleNotAllowed
+    return principal
 
 
 async def principal_of_token(token: str, hub: Hub) -> StationPrincipal | ClientPrincipal:
@@ -246,4 +279,7 @@ async def principal_of_token(token: str, hub: Hub) -> StationPrincipal | ClientP
         InvalidToken, CredentialRevoked: see :func:`service.bearer`.
     """
     async with hub.sessions() as session, session.begin():
-        return await service.bearer(session, token, issuer=issuer_of(hub.settings), now=hub.now())
+        principal = await service.bearer(session, token, issuer=issuer_of(hub.settings), now=hub.now())
+    if isinstance(principal, UserPrincipal):
+        raise InvalidToken
+    return principal

@@ -13,6 +13,14 @@ class Use(StrEnum):
     ACCESS_TOKEN = "access-token"  # noqa: S105 -- a name, not a secret
     ENROLMENT_CODE = "enrolment-code"
     ATTEMPT = "attempt"
+    TOTP_SECRET = "totp-secret"  # noqa: S105 -- a name, not a secret
+    RECOVERY_CODE = "recovery-code"
+    KNOWN_BROWSER = "known-browser"
+    PASSKEY_CHALLENGE = "passkey-challenge"
+    ID_TOKEN = "id-token"  # noqa: S105 -- a name, not a secret
+    PROOF_NONCE = "dpop-nonce"
+    SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
+    PSEUDONYM = "pseudonym"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

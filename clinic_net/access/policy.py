@@ -1,71 +1,145 @@
-"""What a caller may see: one rule, compiled to SQL for every query and evaluated in Python on every answer.
+"""Who may do what: ``decide`` puts it together.
 
-The effective right is interaction (role or SMART scope) and reach (tenant or care relation). A scope is
-minted only here; an empty one means nothing, never everything.
+Interaction (role or SMART scope), reach (tenant, care relation, one's own record), labels, and what the citizen has
+refused. A scope is minted only here; an empty one means nothing, never everything. It is compiled into every query
+(``predicate``) and evaluated again on every answer (``permits``): see ``reach``.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, false, or_, true
-from sqlmodel import col
+from dataclasses import dataclass, replace
 
 from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
-from clinic_net.access.model import CareRelation
+from clinic_net.access.labels import EVERY, PROTECTED, VERY_RESTRICTED
 from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
+from clinic_net.access.reach import Columns, Record, RecordScope, Refused, Relation, permits, predicate
+from clinic_net.kernel.errors import Forbidden
 
+__all__ = [
+    "EVERYWHERE",
+    "MINIMUM",
+    "NOTHING",
+    "Allow",
+    "Columns",
+    "Decision",
+    "Deny",
+    "Record",
+    "RecordScope",
+    "Refused",
+    "Relation",
+    "decide",
+    "demand",
+    "hub_scope",
+    "may",
+    "permits",
+    "predicate",
+    "purpose_of",
+    "refuse_watchers",
+    "scope_of",
+    "station_scope",
+]
 
-@dataclass(frozen=True)
-class RecordScope:
-    """Whose records a query may reach.
-
-    ``tenants`` None means every tenant (the hub's own work and system clients). ``grantee`` is the address
-    whose care relations add patients. ``writable`` says whether anything may be written.
-    """
-
-    tenants: frozenset[str] | None
-    grantee: str | None
-    writable: bool
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A care relation as a value; ``until`` is exclusive, None means no end."""
-
-    grantee: str
-    patient: str
-    since: datetime
-    until: datetime | None = None
-
-    def holds(self, now: datetime) -> bool:
-        return self.since <= now and (self.until is None or now < self.until)
+MINIMUM = frozenset({"Patient", "ServiceRequest", "Task", "Appointment", "Communication", "Encounter"})
+"""The minimum data set of who arranges care and does not give it: who it is, and what is asked for."""
 
 
 NOTHING = RecordScope(tenants=frozenset(), grantee=None, writable=False)
 
+
 EVERYWHERE = RecordScope(tenants=None, grantee=None, writable=False)
 """Reads of callers each of whom reaches every tenant, asked for together."""
 
-_CLINICAL_ROLES = frozenset({Role.DOCTOR, Role.NURSE, Role.COORDINATOR})
 _COORDINATOR_WRITES = frozenset({"Task", "ServiceRequest", "Communication", "Appointment"})
 _STATION_ACTIONS = "cru"
 """A device pushes and pulls; it never searches or deletes."""
 
 
+@dataclass(frozen=True)
+class Deny:
+    """No caller of this kind may ever do this."""
+
+    refusal: type[Forbidden]
+
+
+@dataclass(frozen=True)
+class Allow:
+    """It may be done, within a reach. ``obligations``: ``audit`` (who looks is written down, with ``purpose``)."""
+
+    scope: RecordScope
+    purpose: str
+    obligations: frozenset[str] = frozenset({"audit"})
+
+
+Decision = Deny | Allow
+
+
+def decide(principal: Principal, action: str, rtype: str, *, purpose: str | None = None) -> Decision:
+    """Return whether this caller may do this to this type of resource, and within which reach.
+
+    ``action`` is SMART's ``c``, ``r``, ``u``, ``d`` or ``s``; ``purpose`` a code of HL7 v3 PurposeOfUse, the
+    principal's own where it is not given. The reach is then compiled into the query (:func:`predicate`) and evaluated
+    on the answer (:func:`permits`), each with the time at hand.
+    """
+    if not may(principal, rtype, action):
+        by_scope = isinstance(principal, ClientPrincipal) or not _below_ceiling(principal, rtype, action)
+        return Deny(InsufficientScope if by_scope else RoleNotAllowed)
+    scope = scope_of(principal)
+    if action in "cud":
+        scope = scope.to_write()
+    return Allow(scope, purpose or purpose_of(principal))
+
+
+def purpose_of(principal: Principal) -> str:
+    """Return for what a caller works here, by HL7 v3 PurposeOfUse."""
+    match principal:
+        case UserPrincipal(role=Role.CITIZEN):
+            return "PATRQT"
+        case UserPrincipal(role=Role.OPERATOR | Role.NATIONAL | Role.AUDITOR):
+            return "HOPERAT"
+        case UserPrincipal(purpose=purpose):
+            return purpose
+        case _:
+            return "TREAT"
+
+
 def scope_of(principal: Principal) -> RecordScope:
     """Return what this caller's queries may reach."""
+    if not isinstance(principal, UserPrincipal):
+        return _reach(principal)
+    return _narrowed(replace(_reach(principal), purpose=purpose_of(principal)), principal)
+
+
+def _narrowed(scope: RecordScope, principal: UserPrincipal) -> RecordScope:
+    """Keep a program that acts for a person to the patient that it was launched for, or may only see (SMART)."""
+    if principal.scopes is None:
+        return scope
+    of_one = principal.launch_patient is not None or any(s.level == "patient" for s in principal.scopes)
+    if not of_one:
+        return scope
+    chosen = principal.launch_patient
+    return replace(scope, patients=frozenset() if chosen is None else frozenset({chosen}))
+
+
+def _reach(principal: Principal) -> RecordScope:
     match principal:
-        case UserPrincipal(role=role, facility=facility) if role in _CLINICAL_ROLES:
-            return RecordScope(frozenset({facility}), principal.address, writable=True)
+        case UserPrincipal(role=Role.DOCTOR, facility=facility):
+            return _staff(principal, facility, withheld=VERY_RESTRICTED)
+        case UserPrincipal(role=Role.NURSE, facility=facility):
+            return _staff(principal, facility, withheld=PROTECTED)
+        case UserPrincipal(role=Role.COORDINATOR, facility=facility):
+            return replace(_staff(principal, facility, withheld=EVERY), never=EVERY, types=MINIMUM)
+        case UserPrincipal(role=Role.CITIZEN, patient=patient):
+            return RecordScope(frozenset(), principal.address, writable=False, own=patient)
         case StationPrincipal(site=site):
-            return RecordScope(frozenset({site}), principal.address, writable=True)
+            return replace(station_scope(site), writable=True)
         case ClientPrincipal(scopes=scopes) if scopes:
             writes = any(action in scope.actions for scope in scopes for action in "cud")
             return RecordScope(None, None, writable=writes)
         case _:
             return NOTHING
+
+
+def _staff(person: UserPrincipal, facility: str, *, withheld: int) -> RecordScope:
+    names = frozenset({person.address, f"facility:{facility}"})
+    return RecordScope(frozenset({facility}), person.address, writable=True, withheld=withheld, names=names)
 
 
 def hub_scope() -> RecordScope:
@@ -75,7 +149,8 @@ def hub_scope() -> RecordScope:
 
 def station_scope(site: str) -> RecordScope:
     """Return what a site's feed may hold: its own records, and those of patients it cares for."""
-    return RecordScope(frozenset({site}), f"station:{site}", writable=False)
+    address = f"station:{site}"
+    return RecordScope(frozenset({site}), address, writable=False, names=frozenset({address}))
 
 
 def may(principal: Principal, rtype: str, action: str) -> bool:
@@ -83,6 +158,8 @@ def may(principal: Principal, rtype: str, action: str) -> bool:
 
     ``action`` is SMART's ``c``, ``r``, ``u``, ``d`` or ``s``; a history is read with ``r`` (instance) or ``s``.
     """
+    if not _below_ceiling(principal, rtype, action):
+        return False
     match principal:
         case ClientPrincipal(scopes=scopes):
             return any(scope.allows(rtype, action) for scope in scopes)
@@ -94,70 +171,28 @@ def may(principal: Principal, rtype: str, action: str) -> bool:
             return action in "crus"
         case UserPrincipal(role=Role.COORDINATOR):
             return action in "rs" or (action in "cu" and rtype in _COORDINATOR_WRITES)
+        case UserPrincipal(role=Role.CITIZEN, patient=str()):
+            return action in "rs"
         case _:
             return False
+
+
+def _below_ceiling(principal: Principal, rtype: str, action: str) -> bool:
+    """Whether the scopes of a program that acts for a person include this; the person's own pages have none."""
+    scopes = principal.scopes if isinstance(principal, UserPrincipal) else None
+    return scopes is None or any(scope.allows(rtype, action) for scope in scopes)
 
 
 def demand(principal: Principal, rtype: str, action: str) -> None:
     """Refuse what this kind of caller may never do.
 
     Raises:
-        InsufficientScope: the client's scopes do not include it.
+        InsufficientScope: the scopes of the client, or of the program that acts for a person, do not include it.
         RoleNotAllowed: the person's role, or a station, does not include it.
     """
-    if may(principal, rtype, action):
-        return
-    raise InsufficientScope if isinstance(principal, ClientPrincipal) else RoleNotAllowed
-
-
-def predicate(
-    scope: RecordScope, *, tenant: SQLColumnExpression[Any], patient: SQLColumnExpression[Any], now: datetime
-) -> ColumnElement[bool]:
-    """Return the condition that keeps a query within ``scope``.
-
-    ``tenant`` and ``patient`` are the columns of the row at hand: its tenant, and the FHIR id of the Patient
-    that it is about (null when it is about none). Put it on every table of the query, joined ones too.
-    """
-    if scope.tenants is None:
-        return true()
-    allowed: list[ColumnElement[bool]] = []
-    if scope.tenants:
-        allowed.append(tenant.in_(sorted(scope.tenants)))
-    if scope.grantee is not None:
-        allowed.append(
-            exists().where(
-                and_(
-                    col(CareRelation.grantee) == scope.grantee,
-                    col(CareRelation.patient) == patient,
-                    col(CareRelation.since) <= now,
-                    or_(col(CareRelation.until).is_(None), col(CareRelation.until) > now),
-                )
-            )
-        )
-    return or_(false(), *allowed)
-
-
-def permits(
-    scope: RecordScope,
-    *,
-    tenant: str | None,
-    patient: str | None,
-    relations: Iterable[Relation],
-    now: datetime,
-) -> bool:
-    """Whether a record is within ``scope``: the same rule as :func:`predicate`, for an answer about to leave."""
-    if scope.tenants is None:
-        return True
-    if tenant is not None and tenant in scope.tenants:
-        return True
-    return (
-        scope.grantee is not None
-        and patient is not None
-        and any(
-            relation.grantee == scope.grantee and relation.patient == patient and relation.holds(now)
-            for relation in relations
-        )
-    )
+    decision = decide(principal, action, rtype)
+    if isinstance(decision, Deny):
+        raise decision.refusal
 
 
 def refuse_watchers(principal: Principal) -> None:

@@ -23,6 +23,7 @@ ASSERTION_LASTS_AT_MOST = timedelta(minutes=5)
 CLOCK_LEEWAY = timedelta(seconds=30)
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._-]{1,63}")
+_FHIR_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 
 
@@ -51,6 +52,11 @@ def normal_login(typed: str) -> str | None:
     """Return the login that was meant, or None when it cannot be one."""
     login = typed.strip().lower()
     return login if _LOGIN.fullmatch(login) else None
+
+
+def is_fhir_id(text: str) -> bool:
+    """Whether a text can be the id of a resource (FHIR R4 §2.24.0.1)."""
+    return _FHIR_ID.fullmatch(text) is not None
 
 
 def printable(text: str, longest: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, or_, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, not_, or_, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,8 +14,10 @@ from clinic_net.access.model import (
     Attempt,
     CareRelation,
     Client,
+    ConsentRow,
     Device,
     EnrolmentCode,
+    Restriction,
     Session,
     UsedJti,
     User,
@@ -28,10 +30,11 @@ _SESSIONS_KEPT = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Tries:
-    """Failed tries under one key within a window, and when the oldest of them was."""
+    """Failed tries under one key within a window, and when the oldest and the newest of them were."""
 
     count: int
     oldest: datetime | None
+    newest: datetime | None
 
 
 async def lock(session: AsyncSession, name: bytes) -> None:
@@ -41,15 +44,18 @@ async def lock(session: AsyncSession, name: bytes) -> None:
 
 
 async def tries(session: AsyncSession, key: bytes, since: datetime) -> Tries:
-    statement = select(func.count(), func.min(col(Attempt.at))).where(
+    statement = select(func.count(), func.min(col(Attempt.at)), func.max(col(Attempt.at))).where(
         col(Attempt.key) == key, col(Attempt.at) > since
     )
-    count, oldest = (await session.exec(statement)).one()
-    return Tries(count, oldest)
+    count, oldest, newest = (await session.exec(statement)).one()
+    return Tries(count, oldest, newest)
 
 
-async def forget_tries(session: AsyncSession, ids: Collection[UUID]) -> None:
-    await session.exec(delete(Attempt).where(col(Attempt.id).in_(ids)))
+async def forget_tries(session: AsyncSession, ids: Collection[UUID], keys: Collection[bytes] = ()) -> None:
+    """Forget these tries, and every try under these keys."""
+    await session.exec(
+        delete(Attempt).where(or_(col(Attempt.id).in_(ids), col(Attempt.key) == func.any(list(keys))))
+    )
 
 
 async def purge_tries(session: AsyncSession, now: datetime) -> None:
@@ -66,26 +72,111 @@ async def user_for_sign_in(session: AsyncSession, user_id: UUID) -> User | None:
     return (await session.exec(statement.execution_options(populate_existing=True))).one_or_none()
 
 
-async def user_of_session(session: AsyncSession, token: bytes, now: datetime) -> User | None:
+async def user_for_change(session: AsyncSession, user_id: UUID) -> User | None:
+    """Return a user as of now, kept from being changed by others until this transaction ends."""
+    statement = select(User).where(col(User.id) == user_id).with_for_update()
+    return (await session.exec(statement.execution_options(populate_existing=True))).one_or_none()
+
+
+async def open_users_for_change(session: AsyncSession, role: str) -> Sequence[User]:
+    """Return the open accounts of a role, kept from being changed by others until this transaction ends."""
     statement = (
         select(User)
-        .join(Session, col(Session.user_id) == col(User.id))
-        .where(col(Session.token) == token, *_open_session(now))
+        .where(col(User.role) == role, col(User.disabled_at).is_(None))
+        .order_by(col(User.id))
+        .with_for_update()
     )
-    return (await session.exec(statement)).one_or_none()
+    return (await session.exec(statement)).all()
+
+
+async def user_of_session(session: AsyncSession, token: bytes, now: datetime) -> tuple[User, Session] | None:
+    """Return whose cookie this is the digest of, with the session."""
+    return await _user_and_session(session, col(Session.token) == token, now)
+
+
+async def user_of_named_session(
+    session: AsyncSession, name: bytes, now: datetime
+) -> tuple[User, Session] | None:
+    """Return whose session has this name, with the session."""
+    return await _user_and_session(session, _named([name]), now)
+
+
+async def _user_and_session(
+    session: AsyncSession, which: ColumnElement[bool], now: datetime
+) -> tuple[User, Session] | None:
+    statement = (
+        select(User, Session)
+        .join(Session, col(Session.user_id) == col(User.id))
+        .where(which, *_open_session(now))
+        .execution_options(populate_existing=True)
+    )
+    row = (await session.exec(statement)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def _named(names: Collection[bytes]) -> ColumnElement[bool]:
+    """Sessions by name; those that a node of the release before opened are named by their token."""
+    wanted = list(names)
+    return or_(
+        col(Session.name) == func.any(wanted),
+        and_(col(Session.name).is_(None), col(Session.token) == func.any(wanted)),
+    )
 
 
 def _open_session(now: datetime) -> tuple[ColumnElement[bool], ...]:
-    return (col(Session.ended_at).is_(None), col(Session.expires_at) > now, col(User.disabled_at).is_(None))
-
-
-async def open_sessions(session: AsyncSession, tokens: Collection[bytes], now: datetime) -> set[bytes]:
-    statement = (
-        select(col(Session.token))
-        .join(User, col(Session.user_id) == col(User.id))
-        .where(col(Session.token) == func.any(list(tokens)), *_open_session(now))
+    used = func.coalesce(col(Session.last_used_at), col(Session.created_at))
+    idle = func.make_interval(0, 0, 0, 0, 0, 0, col(Session.idle_seconds))
+    return (
+        col(Session.ended_at).is_(None),
+        col(Session.expires_at) > now,
+        or_(col(Session.idle_seconds).is_(None), used + idle > now),
+        col(User.disabled_at).is_(None),
     )
-    return set(await session.exec(statement))
+
+
+async def open_sessions(
+    session: AsyncSession, names: Collection[bytes], now: datetime
+) -> dict[bytes, datetime]:
+    """Return which of these sessions are open, by name, and when each was last used."""
+    used = func.coalesce(col(Session.last_used_at), col(Session.created_at))
+    statement = (
+        select(func.coalesce(col(Session.name), col(Session.token)), used)
+        .join(User, col(Session.user_id) == col(User.id))
+        .where(_named(names), *_open_session(now))
+    )
+    return {bytes(name): at for name, at in await session.exec(statement)}
+
+
+async def touch_sessions(session: AsyncSession, names: Collection[bytes], now: datetime) -> None:
+    """Note that sessions are used; one that somebody else is writing is theirs to note."""
+    held = select(col(Session.token)).where(_named(names)).with_for_update(skip_locked=True)
+    await session.exec(update(Session).where(col(Session.token).in_(held)).values(last_used_at=now))
+
+
+async def renew_session(
+    session: AsyncSession, name: bytes, *, token: bytes, assurance: str, now: datetime
+) -> bool:
+    """Give an open session a new token; its name stays. False when it has ended."""
+    statement = (
+        update(Session)
+        .where(_named([name]), col(Session.ended_at).is_(None), col(Session.expires_at) > now)
+        .values(token=token, name=name, assurance=assurance, verified_at=now, last_used_at=now)
+        .returning(col(Session.user_id))
+    )
+    return (await session.exec(statement)).scalar_one_or_none() is not None
+
+
+async def set_purpose(session: AsyncSession, name: bytes, purpose: str) -> None:
+    await session.exec(update(Session).where(_named([name])).values(purpose=purpose))
+
+
+async def sessions_of(session: AsyncSession, user_id: UUID, now: datetime) -> Sequence[Session]:
+    statement = (
+        select(Session)
+        .join(User, col(Session.user_id) == col(User.id))
+        .where(col(Session.user_id) == user_id, *_open_session(now))
+    )
+    return (await session.exec(statement)).all()
 
 
 async def end_session(session: AsyncSession, token: bytes, now: datetime) -> UUID | None:
@@ -99,12 +190,24 @@ async def end_session(session: AsyncSession, token: bytes, now: datetime) -> UUI
     return (await session.exec(statement)).scalar_one_or_none()
 
 
-async def end_sessions_of(session: AsyncSession, user_id: UUID, now: datetime) -> None:
-    await session.exec(
+async def end_session_named(session: AsyncSession, user_id: UUID, name: bytes, now: datetime) -> bool:
+    """End a person's session of this name. False when it is not open, or not theirs."""
+    statement = (
         update(Session)
-        .where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
+        .where(col(Session.user_id) == user_id, _named([name]), col(Session.ended_at).is_(None))
         .values(ended_at=now)
+        .returning(col(Session.user_id))
     )
+    return (await session.exec(statement)).scalar_one_or_none() is not None
+
+
+async def end_sessions_of(
+    session: AsyncSession, user_id: UUID, now: datetime, *, but: bytes | None = None
+) -> None:
+    statement = update(Session).where(col(Session.user_id) == user_id, col(Session.ended_at).is_(None))
+    if but is not None:
+        statement = statement.where(not_(_named([but])))
+    await session.exec(statement.values(ended_at=now))
 
 
 async def purge_sessions(session: AsyncSession, user_id: UUID, now: datetime) -> None:
@@ -115,11 +218,17 @@ async def purge_sessions(session: AsyncSession, user_id: UUID, now: datetime) ->
 
 
 async def users(
-    session: AsyncSession, *, facility: str | None = None, role: str | None = None
+    session: AsyncSession,
+    *,
+    facility: str | None = None,
+    role: str | None = None,
+    facilities: Collection[str] | None = None,
 ) -> Sequence[User]:
     statement = select(User).order_by(col(User.login))
     if facility is not None:
         statement = statement.where(col(User.facility) == facility)
+    if facilities is not None:
+        statement = statement.where(col(User.facility) == func.any(list(facilities)))
     if role is not None:
         statement = statement.where(col(User.role) == role)
     return (await session.exec(statement)).all()
@@ -203,12 +312,30 @@ async def care_covers(session: AsyncSession, wanted: CareRelation) -> bool:
         col(CareRelation.grantee) == wanted.grantee,
         col(CareRelation.basis) == wanted.basis,
         col(CareRelation.purpose) == wanted.purpose,
+        col(CareRelation.tenant).is_not_distinct_from(wanted.tenant),
         col(CareRelation.since) <= wanted.since,
         col(CareRelation.until).is_(None)
         if wanted.until is None
         else or_(col(CareRelation.until).is_(None), col(CareRelation.until) >= wanted.until),
     )
     return (await session.exec(statement.limit(1))).first() is not None
+
+
+async def end_source(
+    session: AsyncSession, source: str, *, bases: Collection[str], at: datetime
+) -> Sequence[CareRelation]:
+    """End what follows from one record and would hold beyond ``at``; return what was ended."""
+    statement = (
+        update(CareRelation)
+        .where(
+            col(CareRelation.source) == source,
+            col(CareRelation.basis).in_(bases),
+            or_(col(CareRelation.until).is_(None), col(CareRelation.until) > at),
+        )
+        .values(until=at)
+        .returning(CareRelation)
+    )
+    return (await session.exec(statement)).scalars().all()
 
 
 async def end_care(
@@ -227,6 +354,66 @@ async def end_care(
         .returning(CareRelation)
     )
     return (await session.exec(statement)).scalars().all()
+
+
+async def care_between(
+    session: AsyncSession, names: Collection[str], patients: Collection[str]
+) -> Sequence[CareRelation]:
+    """Return the relations of whoever has one of these names with these patients, past and future ones too."""
+    statement = select(CareRelation).where(
+        col(CareRelation.grantee) == func.any(list(names)),
+        col(CareRelation.patient) == func.any(list(patients)),
+    )
+    return (await session.exec(statement)).all()
+
+
+async def refusals(
+    session: AsyncSession, names: Collection[str], patients: Collection[str]
+) -> Sequence[ConsentRow]:
+    """Return what these patients refuse whoever has one of these names, as far as it is not withdrawn."""
+    statement = select(ConsentRow).where(
+        col(ConsentRow.patient) == func.any(list(patients)),
+        col(ConsentRow.grantee) == func.any(list(names)),
+        col(ConsentRow.decision) == "deny",
+        col(ConsentRow.status) == "active",
+    )
+    return (await session.exec(statement)).all()
+
+
+async def restricted(session: AsyncSession, patients: Collection[str]) -> set[str]:
+    """Return those whose record is not to be processed but in an emergency."""
+    statement = select(col(Restriction.patient)).where(col(Restriction.patient) == func.any(list(patients)))
+    return set((await session.exec(statement)).all())
+
+
+async def open_consents(session: AsyncSession, resource: str) -> Sequence[ConsentRow]:
+    """Return what a Consent says now."""
+    statement = select(ConsentRow).where(
+        col(ConsentRow.resource) == resource, col(ConsentRow.status) == "active"
+    )
+    return (await session.exec(statement)).all()
+
+
+async def withdraw_consents(session: AsyncSession, resource: str, now: datetime) -> Sequence[ConsentRow]:
+    """Withdraw what a Consent said; return what was open of it."""
+    statement = (
+        update(ConsentRow)
+        .where(col(ConsentRow.resource) == resource, col(ConsentRow.status) == "active")
+        .values(status="withdrawn", withdrawn_at=now)
+        .returning(ConsentRow)
+    )
+    return (await session.exec(statement)).scalars().all()
+
+
+async def consents_of(session: AsyncSession, patient: str) -> Sequence[ConsentRow]:
+    """Return all that a patient permitted and refused, the newest first."""
+    statement = select(ConsentRow).where(col(ConsentRow.patient) == patient)
+    return (await session.exec(statement.order_by(col(ConsentRow.given_at).desc()))).all()
+
+
+async def users_of_practitioner(session: AsyncSession, practitioner: UUID) -> Sequence[UUID]:
+    """Return the accounts of a practitioner."""
+    return (await session.exec(select(col(User.id)).where(col(User.practitioner) == practitioner))).all()
 
 
 async def care_of(session: AsyncSession, patient: str) -> Sequence[CareRelation]:

@@ -13,28 +13,42 @@ from uuid import UUID
 
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OctKey
+from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from clinic_net.access import rules
-from clinic_net.access.errors import AssertionOutOfTime, DeviceKeyUnusable, InvalidClient, InvalidToken
+from clinic_net.access.errors import (
+    AssertionOutOfTime,
+    ClientKeysUnusable,
+    DeviceKeyUnusable,
+    InvalidClient,
+    InvalidToken,
+)
 
 _TOKEN_TYPE = "at+jwt"  # noqa: S105 -- RFC 9068 §2.1: an access token, never mistaken for another JWT
 _LONGEST = 8192
 _LONGEST_JTI = 120
+_MOST_KEYS = 10
 _COORDINATE_LENGTH = 43
 """32 octets in base64url (RFC 7518 §6.2.1)."""
 
 
 @dataclass(frozen=True)
 class AccessClaims:
-    """What an access token says. ``epoch`` is the device's; a client has none."""
+    """What an access token says. ``epoch`` is the device's; a client has none.
 
-    kind: Literal["station", "client"]
+    ``app`` is a program that acts for a person: ``subject`` is the person, ``client`` the program, ``grant`` what
+    the person allowed. ``jkt`` is the thumbprint of the key that the token is bound to (RFC 9449), if it is.
+    """
+
+    kind: Literal["station", "client", "app"]
     subject: str
     expires: datetime
     scope: str = ""
     site: str = ""
     epoch: int = 0
+    client: str = ""
+    grant: str = ""
+    jkt: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,7 @@ class Minted:
     token: str
     expires_in: int
     scope: str
+    kind: str = "Bearer"
 
 
 @dataclass(frozen=True)
@@ -69,8 +84,12 @@ def mint(claims: AccessClaims, *, key: bytes, issuer: str, jti: UUID, now: datet
     }
     if claims.kind == "station":
         payload |= {"site": claims.site, "epoch": claims.epoch}
-    else:
+    elif claims.kind == "client":
         payload |= {"client_id": claims.subject}
+    else:
+        payload |= {"client_id": claims.client, "grant": claims.grant}
+    if claims.jkt:
+        payload |= {"cnf": {"jkt": claims.jkt}}
     return jwt.encode(
         {"alg": "HS256", "typ": _TOKEN_TYPE}, payload, OctKey.import_key(key), algorithms=["HS256"]
     )
@@ -88,7 +107,7 @@ def read(token: str, *, key: bytes, issuer: str, now: datetime) -> AccessClaims:
         aud={"essential": True, "value": issuer},
         exp={"essential": True},
         sub={"essential": True},
-        kind={"essential": True, "values": ["station", "client"]},
+        kind={"essential": True, "values": ["station", "client", "app"]},
     )
     try:
         if len(token) > _LONGEST:
@@ -98,6 +117,7 @@ def read(token: str, *, key: bytes, issuer: str, now: datetime) -> AccessClaims:
             raise InvalidToken
         registry.validate(decoded.claims)
         said = decoded.claims
+        bound = said.get("cnf") or {}
         return AccessClaims(
             kind=said["kind"],
             subject=str(said["sub"]),
@@ -105,8 +125,11 @@ def read(token: str, *, key: bytes, issuer: str, now: datetime) -> AccessClaims:
             scope=str(said.get("scope", "")),
             site=str(said.get("site", "")),
             epoch=int(said.get("epoch", 0)),
+            client=str(said.get("client_id", "")),
+            grant=str(said.get("grant", "")),
+            jkt=str(bound.get("jkt", "")),
         )
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, ValueError, TypeError, AttributeError):
         raise InvalidToken from None
 
 
@@ -150,12 +173,77 @@ def claimed_issuer(assertion: str) -> str:
         raise not_a_jwt from None
 
 
+_BRING_A_KEY = frozenset({"jku", "jwk", "x5u", "x5c"})
+"""Headers by which a token names its own key: nothing that comes with a token is looked at to check it."""
+
+_ALGORITHMS = {("EC", "P-256"): "ES256", ("EC", "P-384"): "ES384", ("RSA", ""): "RS384"}
+"""What a client's key signs with (SMART App Launch 2.2 asks for ES384 and RS384)."""
+
+_SMALLEST_RSA = 2048
+
+
+def client_keys(jwks: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the public keys of a client's JWK set, as it is registered: each with a ``kid`` of its own.
+
+    Raises:
+        ClientKeysUnusable: no key, one of another type, one without ``kid``, two of one ``kid`` or a private one.
+    """
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 0 < len(keys) <= _MOST_KEYS:
+        raise ClientKeysUnusable
+    kids = [key.get("kid") if isinstance(key, dict) else None for key in keys]
+    if len(set(kids)) != len(kids) or not all(isinstance(kid, str) and kid for kid in kids):
+        raise ClientKeysUnusable
+    public = []
+    for jwk in keys:
+        algorithm, key = _client_key(jwk)
+        if key.is_private or (isinstance(key, RSAKey) and key.raw_value.key_size < _SMALLEST_RSA):
+            raise ClientKeysUnusable
+        public.append({**key.as_dict(private=False), "kid": jwk["kid"], "alg": algorithm})
+    return public
+
+
+def _client_key(jwk: Mapping[str, Any]) -> tuple[str, ECKey | RSAKey]:
+    algorithm = _ALGORITHMS.get((str(jwk.get("kty")), str(jwk.get("crv", ""))))
+    if algorithm is None:
+        raise ClientKeysUnusable
+    members = {name: value for name, value in jwk.items() if name not in ("use", "key_ops", "alg", "kid")}
+    try:
+        kind = ECKey if algorithm.startswith("ES") else RSAKey
+        return algorithm, kind.import_key(members)
+    except (JoseError, ValueError, TypeError):
+        raise ClientKeysUnusable from None
+
+
+def client_key(assertion: str, jwks: Mapping[str, Any]) -> tuple[str, ECKey | RSAKey]:
+    """Return algorithm and key of the registered set that an assertion's ``kid`` names.
+
+    Raises:
+        InvalidClient: it names none of them.
+    """
+    kid = _header(assertion).get("kid")
+    for jwk in jwks["keys"]:
+        if jwk["kid"] == kid:
+            return _client_key(jwk)
+    raise InvalidClient("the client assertion's kid names none of the registered keys")
+
+
+def _header(assertion: str) -> dict[str, Any]:
+    try:
+        header = jws.extract_compact(assertion.encode()).headers()
+    except (JoseError, ValueError, TypeError):
+        raise InvalidClient("the client assertion is not a JWT") from None
+    return dict(header)
+
+
 def _unchecked(assertion: str) -> dict[str, Any]:
     claims = json.loads(jws.extract_compact(assertion.encode()).payload)
     return claims if isinstance(claims, dict) else {}
 
 
-def read_assertion(assertion: str, *, key: ECKey, audiences: list[str], now: datetime) -> Assertion:
+def read_assertion(
+    assertion: str, *, key: ECKey | RSAKey, algorithm: str = "ES256", audiences: list[str], now: datetime
+) -> Assertion:
     """Return a client assertion whose signature, issuer, subject, audience and times are right (RFC 7523 §3).
 
     Raises:
@@ -165,8 +253,10 @@ def read_assertion(assertion: str, *, key: ECKey, audiences: list[str], now: dat
     who = jwt.JWTClaimsRegistry(
         iss={"essential": True}, sub={"essential": True}, aud={"essential": True, "values": audiences}
     )
+    if _BRING_A_KEY & _header(assertion).keys():
+        raise InvalidClient("the client assertion must not bring a key along")
     try:
-        claims = jwt.decode(assertion, key, algorithms=["ES256"]).claims
+        claims = jwt.decode(assertion, key, algorithms=[algorithm]).claims
         who.validate({name: claims[name] for name in ("iss", "sub", "aud") if name in claims})
         issuer, jti, expires = claims["iss"], claims.get("jti"), claims.get("exp")
         if (

@@ -9,13 +9,14 @@ from sqlalchemy import text
 
 from clinic_net.audit.errors import AuditUnavailable
 from clinic_net.audit.origin import Origin, here
+from clinic_net.kernel.arrays import texts
 from clinic_net.kernel.ids import new_id
 from clinic_net.kernel.links import Database, fetch
 
 OK = "ok"
 """The outcome of what was done; what was refused has the refusal's code instead."""
 
-PATIENCE_S = 1.5
+PATIENCE_S = 1.2
 """Who waits longer for the trail gets nothing: a record that cannot be accounted for stays closed, in two seconds."""
 
 
@@ -109,7 +110,7 @@ async def record_many(session: Database, events: Sequence[Event], *, at: datetim
     if not events:
         return
     columns = zip(*(_row(event, at) for event in events), strict=True)
-    parameters = {"at": at, **{name: list(column) for name, column in zip(_TEXTS, columns, strict=True)}}
+    parameters = {"at": at, **{name: texts(column) for name, column in zip(_TEXTS, columns, strict=True)}}
     try:
         async with asyncio.timeout(PATIENCE_S):
             await fetch(session, _INSERT, parameters)

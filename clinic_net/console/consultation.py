@@ -13,8 +13,10 @@ from fastapi.responses import RedirectResponse, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.datastructures import FormData
 
+from clinic_net.access.oauth import asking
 from clinic_net.access.principals import UserPrincipal
 from clinic_net.console import writing
+from clinic_net.console.authorize import origin_of
 from clinic_net.console.charts import chart_of, plots_of
 from clinic_net.console.doctor import WAITING, Doctor
 from clinic_net.console.i18n import local_day
@@ -25,6 +27,7 @@ from clinic_net.consultations.errors import EmptyDocument, PrescriptionIncomplet
 from clinic_net.consultations.service import CaseRow
 from clinic_net.directory import service as directory
 from clinic_net.directory.errors import UnknownFacility
+from clinic_net.kernel.asgi import lets_forms_lead_to
 from clinic_net.kernel.http import Now, UnitOfWork
 from clinic_net.referrals import service as referrals
 from clinic_net.referrals.errors import ReasonMissing, SamePlace, UnknownUrgency
@@ -56,6 +59,8 @@ async def page(request: Request, consultation: UUID, user: Doctor, session: Unit
     facts |= {"chart": chart, "plots": plots_of(chart) if chart else [], "sections": NOTE, "note": {}}
     facts["timeline"] = await consultations.timeline(session, consultation, by=user)
     facts |= {"sheet": writing.BLANK, "referral": writing.Transfer(), "missing": frozenset(), "saved": False}
+    facts["programs"] = await asking.launchable(session)
+    lets_forms_lead_to(request, *(origin_of(each.launch_uri) for each in facts["programs"]))
     return render(request, "consultation.html", **facts)
 
 

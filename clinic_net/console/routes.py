@@ -6,7 +6,23 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 import clinic_net.protocol
-from clinic_net.console import board, consultation, doctor, entrance, referral, trail
+from clinic_net.console import (
+    account,
+    authorize,
+    board,
+    consultation,
+    doctor,
+    elsewhere,
+    emergency,
+    entrance,
+    me,
+    passkeys,
+    people,
+    privacy,
+    programs,
+    referral,
+    trail,
+)
 
 _STATIC = Path(__file__).parent / "static"
 _BROWSER = Path(clinic_net.protocol.__file__).parent / "browser"
@@ -17,5 +33,6 @@ def mount(app: FastAPI) -> None:
     """Add the pages and what their browsers load."""
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
-    for room in (entrance, doctor, consultation, referral, board, trail):
+    mine = (entrance, authorize, programs, elsewhere, account, me, passkeys, people)
+    for room in (*mine, doctor, consultation, referral, board, emergency, privacy, trail):
         app.include_router(room.router, include_in_schema=False)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from clinic_net.clinical.specialties import SPECIALTIES
 from clinic_net.clinical.triage import SIGNS
 from clinic_net.console.i18n import N_
+from clinic_net.console.privacy_words import PRIVACY
 
 Words = Mapping[str, str]
 
@@ -191,8 +192,27 @@ ROLES: Words = MappingProxyType(
         "coordinator": N_("Coordinator"),
         "operator": N_("Operator"),
         "auditor": N_("Auditor"),
+        "national": N_("National administrator"),
+        "citizen": N_("Citizen"),
     }
 )
+
+PURPOSES: Words = MappingProxyType(
+    {
+        "TREAT": N_("Treatment"),
+        "ETREAT": N_("Emergency treatment"),
+        "HOPERAT": N_("Running the service"),
+        "PUBHLTH": N_("Public health"),
+        "PATRQT": N_("My own record"),
+        "FAMRQT": N_("My family's record"),
+    }
+)
+"""For what somebody works here (HL7 v3 PurposeOfUse)."""
+
+ASSURANCES: Words = MappingProxyType(
+    {"password": N_("Password"), "mfa": N_("Password and code"), "passkey": N_("Passkey")}
+)
+"""How somebody proved to be who they are."""
 
 ACTORS: Words = MappingProxyType(
     {"user": N_("A colleague"), "station": N_("The station"), "worker": N_("The hub")}
@@ -269,6 +289,14 @@ def role(code: str) -> str:
     return ROLES.get(code, code)
 
 
+def purpose(code: str) -> str:
+    return PURPOSES.get(code, code)
+
+
+def assurance(code: str) -> str:
+    return ASSURANCES.get(code, code)
+
+
 def actor(address: str) -> str:
     """Return the word for who acted, from an address such as ``station:03163-01``."""
     kind = address.partition(":")[0]
@@ -297,6 +325,10 @@ def sign(code: str, language: str) -> str:
     return code if known is None else known.vi if language == "vi" else known.en
 
 
+def privacy(code: str) -> str:
+    return PRIVACY.get(code, code)
+
+
 def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callable[..., str]]:
     """Return the words as filters of a page: ``{{ case.urgency | urgency }}`` is in the page's language."""
 
@@ -310,7 +342,7 @@ def filters(language: str, translate: Callable[[str], str]) -> dict[str, Callabl
     plain: tuple[Callable[..., str], ...] = (
         urgency, colour, state, step, next_step, outcome, end_reason, decline, answer, referral_state,
         referral_reason, tier, sex, section,
-        vital, unit, role, actor,
+        vital, unit, role, actor, purpose, assurance, privacy,
     )  # fmt: skip
     return {
         **{word.__name__: said(word) for word in plain},

@@ -48,7 +48,9 @@ async def set_duty(session: AsyncSession, user: UserPrincipal, *, on: bool, now:
     if changed:
         duty.since = now if on else None
         action = "duty.on" if on else "duty.off"
-        await audit.record(session, actor=user.address, action=action, subject=user.address, at=now)
+        await audit.record(
+            session, actor=user.address, action=action, subject=user.address, at=now, purpose=user.purpose
+        )
     await session.flush()
     await say_availability(session, user.id)
 

@@ -186,7 +186,14 @@ async def coordinator_ring(
             case.rev += 1
         note(session, case, "assigned", at=now, actor=by.address)
         subject = f"ServiceRequest/{case.id}"
-        await audit.record(session, actor=by.address, action="consultation.assign", subject=subject, at=now)
+        await audit.record(
+            session,
+            actor=by.address,
+            action="consultation.assign",
+            subject=subject,
+            at=now,
+            purpose=by.purpose,
+        )
         await ring_people(session, case, [person], len(tiers), now)
 
 

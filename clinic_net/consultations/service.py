@@ -15,6 +15,7 @@ from clinic_net.consultations.calls import (
     withdraw_request,
 )
 from clinic_net.consultations.duty import DutyView, is_on_duty, on_duty, set_duty, set_presence
+from clinic_net.consultations.figures import Fact, facts
 from clinic_net.consultations.reading import (
     CaseRow,
     Rung,
@@ -36,6 +37,7 @@ __all__ = [
     "CaseRow",
     "ConsultRequest",
     "DutyView",
+    "Fact",
     "Joined",
     "Party",
     "PartyName",
@@ -47,6 +49,7 @@ __all__ = [
     "coordinator_ring",
     "decide",
     "end",
+    "facts",
     "invite",
     "invites_for",
     "is_on_duty",

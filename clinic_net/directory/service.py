@@ -103,6 +103,11 @@ async def places(session: AsyncSession, province: str) -> frozenset[str]:
     return await store.places(session, province)
 
 
+async def facilities(session: AsyncSession, province: str | None) -> Sequence[Facility]:
+    """Return a province's facilities (None: all of them), most specialised first, then by name."""
+    return await store.facilities(session, province=province)
+
+
 async def ring_tiers(session: AsyncSession, site_code: str, as_of: date) -> tuple[Tier, ...]:
     """Return whom a station's call rings, tier by tier: who backs it first, its province, the nation.
 

@@ -3,6 +3,7 @@
 values (``index``), the search grammar (``search``) and OperationOutcomes (``outcome``). ``build`` makes resources of
 our own and is imported by itself, because its models are slow to load."""
 
+from .bundletext import read_entries
 from .errors import (
     InvalidPatch,
     InvalidSearchValue,
@@ -47,6 +48,7 @@ __all__ = [
     "operation_outcome",
     "parse",
     "parse_search",
+    "read_entries",
     "read_fhirpath_patch",
     "read_json_patch",
     "read_merge_patch",

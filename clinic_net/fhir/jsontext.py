@@ -94,12 +94,7 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> dict[str, Any]:
 
 def parse_value(data: bytes, *, limit: int = MAX_BYTES) -> Any:
     """Return whatever ``data`` holds, as strictly as ``parse``: a patch is an array."""
-    if len(data) > limit:
-        raise ResourceTooLarge(f"more than {limit} bytes")
-    text = _decode(data)
-    if "\\u" in text:
-        _refuse_bad_escapes(text)
-    _refuse_depth(text)
+    text = checked(data, limit=limit)
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -107,6 +102,32 @@ def parse_value(data: bytes, *, limit: int = MAX_BYTES) -> Any:
     except (_Refused, RecursionError) as error:
         message = str(error) if isinstance(error, _Refused) else "nested too deeply"
         raise _located(message, text, _find_hook_problem(text)) from None
+
+
+def checked(data: bytes, *, limit: int) -> str:
+    """Return the text of bytes that are small and shallow enough and hold no half characters.
+
+    Raises ResourceTooLarge, MalformedJson.
+    """
+    if len(data) > limit:
+        raise ResourceTooLarge(f"more than {limit} bytes")
+    text = _decode(data)
+    if "\\u" in text:
+        _refuse_bad_escapes(text)
+    _refuse_depth(text)
+    return text
+
+
+def value_at(text: str, at: int) -> tuple[Any, int]:
+    """Return the value that begins at ``at``, read as ``parse`` reads, and where it ends. ValueError when it cannot."""
+    return _decoder.raw_decode(text, at)
+
+
+def skip(text: str, at: int) -> int:
+    """Return where the next character that is no space stands."""
+    space = _SPACE.match(text, at)
+    assert space is not None
+    return space.end()
 
 
 def _decode(data: bytes) -> str:
@@ -251,21 +272,16 @@ class _Span:
         self._text = text
         self._start = start
         self._values: dict[str, tuple[int, int]] = {}
-        at = self._skip(start + 1)
+        at = skip(text, start + 1)
         self._empty = text[at] == "}"
         while text[at] != "}" and not wanted <= self._values.keys():
             name, at = _scanner.raw_decode(text, at)
-            at = self._skip(self._skip(at) + 1)
+            at = skip(text, skip(text, at) + 1)
             _, end = _scanner.raw_decode(text, at)
             self._values[name] = (at, end)
-            at = self._skip(end)
+            at = skip(text, end)
             if text[at] == ",":
-                at = self._skip(at + 1)
-
-    def _skip(self, at: int) -> int:
-        space = _SPACE.match(self._text, at)
-        assert space is not None
-        return space.end()
+                at = skip(text, at + 1)
 
     def value(self, name: str) -> tuple[int, int] | None:
         """Return start and end of a member's value."""

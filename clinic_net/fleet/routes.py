@@ -1,4 +1,4 @@
-"""``/fleet/v1``: a station enrols; an operator issues codes, looks and revokes."""
+"""``/fleet/v1``: a station enrols; an administrator issues codes, looks and revokes, an operator in their province."""
 
 from datetime import datetime
 from typing import Annotated
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/fleet/v1")
 
 SiteCode = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,20}$")]
 PlaceCode = Annotated[str | None, Query(pattern=r"^[0-9A-Za-z]{1,5}$")]
-Operator = Annotated[UserPrincipal, Depends(require(Role.OPERATOR))]
+Operator = Annotated[UserPrincipal, Depends(require(Role.OPERATOR, Role.NATIONAL))]
 
 
 class IssuedCode(BaseModel):
@@ -50,6 +50,7 @@ async def issue_code(
     site: str, operator: Operator, session: UnitOfWork, hub: CurrentHub, now: Now
 ) -> IssuedCode:
     """Issue a code that enrols one device of this site."""
+    await service.demand_in_reach(session, site, by=operator, now=now)
     code, expires = await access.issue_code(
         session, site, by=operator.address, now=now, key=hub.settings.token_key
     )
@@ -59,13 +60,17 @@ async def issue_code(
 @router.post("/stations/{site}/revoke")
 async def revoke(site: SiteCode, operator: Operator, session: UnitOfWork, now: Now) -> Revoked:
     """Revoke a site's device: its tokens stop at once, its sockets within seconds."""
+    await service.demand_in_reach(session, site, by=operator, now=now)
     device = await access.revoke_device(session, site=site, by=operator.address, now=now)
     return Revoked(device=device.id, site=device.site)
 
 
 @router.get("/stations")
 async def stations(
-    _: Operator, session: UnitOfWork, province: PlaceCode = None, facility: PlaceCode = None
+    operator: Operator, session: UnitOfWork, province: PlaceCode = None, facility: PlaceCode = None
 ) -> list[StationState]:
-    """List the stations that were ever in contact, the longest silent first."""
-    return list(await service.stations(session, province=province, facility=facility))
+    """List the stations that were ever in contact, the longest silent first; of an operator's province only."""
+    own = await access.province_of(session, operator)
+    if own is not None and province not in (None, own):
+        return []
+    return list(await service.stations(session, province=own or province, facility=facility))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access import service as access
+from clinic_net.access.principals import UserPrincipal
 from clinic_net.directory import service as directory
 from clinic_net.directory.errors import UnknownSite
 from clinic_net.fleet import store
@@ -47,7 +48,7 @@ async def enrol(
 
     async def register(session: AsyncSession) -> Enrolled:
         wanted = access.Enrolment(request.code, request.jwk, request.proof, request.agent)
-        device = await access.enrol(session, wanted, key=issuer.key, now=now)
+        device = await access.enrol(session, wanted, key=issuer.key, now=now, before=issuer.key_before)
         site = await directory.site(session, device.site, now.date())
         facility = await directory.facility(session, site.facility_code)
         await report(session, site.code, Report(agent=request.agent), now)
@@ -66,6 +67,26 @@ async def enrol(
     return await access.attempted(
         sessions, access.trying_to_enrol(prefix, remote, issuer.key), register, now=now
     )
+
+
+async def demand_in_reach(session: AsyncSession, site: str, *, by: UserPrincipal, now: datetime) -> None:
+    """Refuse an operator another province's stations, as if they were not there. National administrators reach all.
+
+    A site that the directory has closed meanwhile is in the province from which it last reported.
+
+    Raises:
+        UnknownSite: it is in another province, or the directory does not know it.
+    """
+    own = await access.province_of(session, by)
+    if own is None:
+        return
+    try:
+        province = (await directory.site(session, site, now.date())).province_code
+    except UnknownSite:
+        last = await store.reports(session, facility=None, province=None, site=site)
+        province = last[0].province_code if last else ""
+    if province != own:
+        raise UnknownSite(site)
 
 
 async def report(session: AsyncSession, site: str, said: Report, now: datetime) -> None:

@@ -1,14 +1,14 @@
 """Heavy requests take turns, so that light ones always find a connection and a moment of the processor."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from clinic_net.kernel.errors import Unavailable
 
-BREATH = 32
-"""Pieces of work after which a long computation lets other requests on (``breathe``): a few milliseconds."""
+BREATH = 16
+"""Pieces of work after which a long computation lets other requests on (``breathe``): a millisecond, or two."""
 
 
 class Gate:
@@ -36,7 +36,24 @@ class Gate:
             self._turns.release()
 
 
+_PAUSE = 0.002
+"""Seconds that a heavy request leaves to light ones that are under way: a round trip to the database, or two."""
+
+_light = 0
+
+
+@contextmanager
+def lightly() -> Iterator[None]:
+    """Say that a light request is under way: while one is, heavy ones make longer pauses."""
+    global _light
+    _light += 1
+    try:
+        yield
+    finally:
+        _light -= 1
+
+
 async def breathe(done: int) -> None:
     """Let other requests on, once in ``BREATH`` pieces of work."""
     if done % BREATH == BREATH - 1:
-        await asyncio.sleep(0)
+        await asyncio.sleep(_PAUSE if _light else 0)

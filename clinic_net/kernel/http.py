@@ -52,7 +52,7 @@ def hub_of(connection: HTTPConnection) -> Hub:
 
 
 async def _unit_of_work(hub: "CurrentHub") -> AsyncIterator[AsyncSession]:
-    async with hub.sessions() as session, session.begin():
+    async with hub.requests() as session, session.begin():
         yield session
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from clinic_net.kernel import clock
-from clinic_net.kernel.db import Sessions, create_engine, create_sessions
+from clinic_net.kernel.db import AS_REQUEST, Sessions, create_engine, create_sessions
 from clinic_net.kernel.jobs import SESSION_KEY, Jobs
 from clinic_net.kernel.links import Links
 from clinic_net.kernel.redis import create_redis
@@ -18,11 +18,16 @@ from clinic_net.kernel.settings import HubSettings
 
 @dataclass(frozen=True)
 class Hub:
-    """The resources of a hub process. ``now`` is the clock: tests hand in their own."""
+    """The resources of a hub process. ``now`` is the clock: tests hand in their own.
+
+    ``requests`` makes the sessions of requests, which see no record before they say whose they are (``access.lines``);
+    ``sessions`` those of the hub's own work.
+    """
 
     settings: HubSettings
     engine: AsyncEngine
     sessions: Sessions
+    requests: Sessions
     links: Links
     redis: Redis
     jobs: Jobs
@@ -33,6 +38,7 @@ class Hub:
 async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock.now) -> AsyncIterator[Hub]:
     """Open the database, Redis and the job queue, and close them again."""
     engine = create_engine(settings)
+    outer = create_engine(settings, options=AS_REQUEST)
     redis = create_redis(settings.redis)
     jobs = Jobs(settings.database)
     info: dict[str, object] = {SESSION_KEY: jobs}
@@ -41,6 +47,7 @@ async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock
         settings=settings,
         engine=engine,
         sessions=create_sessions(engine, info=info),
+        requests=create_sessions(outer, info=info),
         links=links,
         redis=redis,
         jobs=jobs,
@@ -54,3 +61,4 @@ async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock
         await links.close()
         await redis.aclose()
         await engine.dispose()
+        await outer.dispose()

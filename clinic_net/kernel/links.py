@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.kernel.db import OPTIONS
+from clinic_net.kernel.db import AS_SYSTEM
 from clinic_net.kernel.settings import HubSettings
 
 LINKS = 8
@@ -64,7 +64,7 @@ class Links:
         self._pool = AsyncConnectionPool(
             settings.database.replace("postgresql+psycopg://", "postgresql://"),
             connection_class=_Connection,
-            kwargs={"connect_timeout": 5, "options": OPTIONS},
+            kwargs={"connect_timeout": 5, "options": AS_SYSTEM},
             min_size=0,
             max_size=LINKS,
             timeout=settings.database_wait.total_seconds(),

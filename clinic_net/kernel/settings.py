@@ -1,8 +1,8 @@
 """The hub's settings, from ``CLINIC_NET_*`` variables or from the embedded services of a data directory."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +38,9 @@ class HubSettings(BaseSettings):
     token_key: SecretStr = Field(min_length=32)
     """Signs access tokens, enrolment codes and cursors."""
 
+    token_key_before: SecretStr | None = Field(default=None, min_length=32)
+    """The token key that ``token_key`` replaces: what it signed still counts, and its public key is still published."""
+
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
 
@@ -56,6 +59,27 @@ class HubSettings(BaseSettings):
     """Whether FHIR links are made for the host that was asked instead of ``public_url``; ``serve`` switches it on
     where nobody configured a ``public_url``. Tokens and cursors depend on neither."""
 
+    oidc_issuer: str | None = None
+    """An outside OpenID Connect provider that people may sign in with, exactly as it names itself."""
+
+    oidc_client_id: str = ""
+    """What the outside provider calls this hub."""
+
+    oidc_client_secret: SecretStr | None = None
+    """Shared with the outside provider; without it the hub is a public client, with PKCE either way."""
+
+    oidc_name: str = ""
+    """What people call the outside provider; on the button."""
+
+    oidc_hosts: tuple[str, ...] = ()
+    """Hosts (with a port where it is not 443) that the hub calls for the provider besides the issuer's own."""
+
+    oidc_strong_acr: tuple[str, ...] = ()
+    """The provider's ``acr`` values that stand for two factors; with any other a person counts as with a password."""
+
+    outgoing_loopback: bool = False
+    """Whether the outside provider may be on this computer, over plain HTTP: for trying out, never in production."""
+
     cors_origins: tuple[str, ...] = ()
     """Origins (``https://app.example``) whose pages may use ``/fhir`` with a token; none by default."""
 
@@ -65,7 +89,22 @@ class HubSettings(BaseSettings):
     database_wait: Duration = timedelta(seconds=10)
 
     session_lifetime: Duration = timedelta(hours=12)
-    """A person signs in once per shift."""
+    """A person signs in once per shift (NIST SP 800-63B-4 §2.2.3: at most 24 hours for two factors)."""
+
+    session_idle: Duration = timedelta(hours=1)
+    """A session that nothing uses this long ends (NIST SP 800-63B-4 §2.2.3: one hour; ASVS 5.0 §7.3.1). A doctor's
+    open page is use."""
+
+    session_lifetime_admin: Duration = timedelta(hours=8)
+    """Of operators, national administrators and auditors: a working day (NIST SP 800-63B-4 §2.3.3: 12 hours)."""
+
+    session_idle_admin: Duration = timedelta(minutes=15)
+    """As ``session_idle``, for them (NIST SP 800-63B-4 §2.3.3: 15 minutes); a page that asks by itself is no use."""
+
+    mfa_roles: tuple[
+        Literal["doctor", "nurse", "coordinator", "operator", "auditor", "national", "citizen"], ...
+    ] = ("coordinator", "operator", "auditor", "national")
+    """Who must have a second factor. Everybody may; who must and has none sets one up at the next sign-in."""
 
     access_token_lifetime: Duration = timedelta(seconds=300)
     """SMART backend services: access tokens SHOULD NOT exceed 300 s."""
@@ -90,6 +129,24 @@ class HubSettings(BaseSettings):
 
     audit_witnesses: tuple[str, ...] = ()
     """Public keys of those who countersign checkpoints, as C2SP verifier keys (``name+id+key``)."""
+
+    rate_person: int = Field(default=30_000, ge=0)
+    """Points a person may draw in a minute: a read costs 1, a write 5, a bundle or a whole record 20. 0: no limit."""
+
+    rate_station: int = Field(default=30_000, ge=0)
+    """Points a station may draw in a minute; a fifth is kept for its urgent lane."""
+
+    rate_client: int = Field(default=6_000_000, ge=0)
+    """Points a system client may draw in a minute at one process."""
+
+    rate_address: int = Field(default=30_000, ge=0)
+    """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
+
+    record_retention: Duration = timedelta(days=3653)
+    """How long the law has a record kept after the last thing in it: ten years, until counsel says otherwise."""
+
+    holidays: tuple[date, ...] = ()
+    """Days off beyond those of ``privacy.calendar``: what the government decided since, ``["2027-02-11"]``."""
 
     log_json: bool = True
 

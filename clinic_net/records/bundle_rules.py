@@ -108,7 +108,14 @@ def order_of(entry: Entry, asking: Asking, *, fresh: bool = False, unit: int = 0
     """
     assert entry.text is not None
     return Order(
-        draft(entry.text, rtype=entry.rtype, fid=entry.fid, now=asking.now, named=entry.method == "PUT"),
+        draft(
+            entry.text,
+            rtype=entry.rtype,
+            fid=entry.fid,
+            now=asking.now,
+            named=entry.method == "PUT",
+            said=entry.resource,
+        ),
         asking.scope,
         asking.caller.address,
         asking.tenant,

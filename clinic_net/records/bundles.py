@@ -70,7 +70,7 @@ async def run_bundle(s: AsyncSession, text: bytes, asking: Asking) -> bytes:
         MalformedJson, MalformedRequest: it cannot be understood.
         Refusal: any that an entry of a transaction met; ``places`` begin with ``Bundle.entry[n]``.
     """
-    kind, entries = read_bundle(text, base=asking.base)
+    kind, entries = await read_bundle(text, base=asking.base)
     running = _Run(s, asking)
     answers = await (running.transaction(entries) if kind == "transaction" else running.batch(entries))
     await tell(s, running.news)

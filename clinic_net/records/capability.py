@@ -107,7 +107,8 @@ def _system_parameters() -> list[dict[str, Any]]:
 @lru_cache(maxsize=4)
 def capability_statement(base: str) -> bytes:
     """Return the statement of the hub at ``base``, its own FHIR address."""
-    token = base.removesuffix("/fhir") + "/oauth/token"
+    doors = ("authorize", "token", "introspect", "revoke")
+    oauth = base.removesuffix("/fhir") + "/oauth/"
     return write(
         {
             "resourceType": "CapabilityStatement",
@@ -131,7 +132,7 @@ def capability_statement(base: str) -> bytes:
                         "extension": [
                             {
                                 "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-                                "extension": [{"url": "token", "valueUri": token}],
+                                "extension": [{"url": door, "valueUri": oauth + door} for door in doors],
                             }
                         ],
                         "service": [

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from clinic_net import audit
+from clinic_net.access.labels import labels_of
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import check, parse, stamp
+from clinic_net.fhir.jsontext import MAX_BYTES
 from clinic_net.kernel.errors import Place
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import rules
@@ -33,6 +35,11 @@ class Draft:
     def patient(self) -> str | None:
         """Whose record it is part of."""
         return rules.patient_of(self.resource, self.fid)
+
+    @cached_property
+    def labels(self) -> int:
+        """Its security labels."""
+        return labels_of(self.resource)
 
     def rows(self, keys: Keys) -> Rows:
         """Return its index rows."""
@@ -71,27 +78,30 @@ class Order:
         return self.draft.rtype, self.draft.fid
 
 
-def draft(text: bytes, *, rtype: str, fid: str | None, now: datetime, named: bool = True) -> Draft:
+def draft(
+    text: bytes, *, rtype: str, fid: str | None, now: datetime, named: bool = True, said: Any = None
+) -> Draft:
     """Return the draft of a text that is to be stored as ``rtype/fid``; ``fid`` None makes an id.
 
-    ``named`` False: the id was made here for the caller, and an id in the text does not count.
+    ``named`` False: the id was made here for the caller, and an id in the text does not count. ``said`` is what
+    ``parse`` made of the text, if it is at hand.
 
     Raises:
         MalformedJson, ResourceTooLarge, MalformedRequest, InvalidResource: see ``read_resource``.
     """
-    resource = read_resource(text, rtype=rtype, fid=fid if named else None)
+    resource = read_resource(text, rtype=rtype, fid=fid if named else None, said=said)
     return Draft(text, resource, rtype, fid or str(new_id(now)), chosen=named and fid is not None)
 
 
-def read_resource(text: bytes, *, rtype: str, fid: str | None) -> dict[str, Any]:
-    """Return the checked resource of a text that is to be stored as ``rtype/fid``.
+def read_resource(text: bytes, *, rtype: str, fid: str | None, said: Any = None) -> dict[str, Any]:
+    """Return the checked resource of a text that is to be stored as ``rtype/fid``. ``said``: see ``draft``.
 
     Raises:
         MalformedJson, ResourceTooLarge: the text is not the JSON that FHIR asks for.
         MalformedRequest: type or id are not those of the address.
         InvalidResource: ``places`` says what is wrong with it.
     """
-    resource = parse(text)
+    resource: dict[str, Any] = parse(text) if not isinstance(said, dict) or len(text) > MAX_BYTES else said
     if resource.get("resourceType") != rtype:
         place = Place(rtype, "wrong-type", "not the type of the address")
         raise MalformedRequest("the resource is not of the type of the address", places=[place])

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from clinic_net.fhir import parse
+from clinic_net.fhir import read_entries
 from clinic_net.kernel.errors import Place
+from clinic_net.kernel.gate import breathe
 from clinic_net.records import rules
 from clinic_net.records.errors import MalformedRequest
 from clinic_net.records.preconditions import none_match
@@ -17,7 +18,6 @@ from clinic_net.records.preconditions import none_match
 MAX_ENTRIES = 1000
 MAX_BYTES = 5 * 1024 * 1024
 
-_SPACE = re.compile(r"[ \t\r\n]*+")
 _REFERENCE = re.compile(rb'("reference"[ \t\r\n]*+:[ \t\r\n]*+)"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _URL = re.compile(
     r"(?P<type>[A-Z][A-Za-z]{1,39})"
@@ -25,14 +25,13 @@ _URL = re.compile(
     r"(?:\?(?P<query>.*))?",
     re.ASCII | re.DOTALL,
 )
-_scanner = json.JSONDecoder()
-
 Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry. ``text`` is its resource's own bytes; ``fid`` None asks for a type: create or search."""
+    """One entry. ``text`` is its resource's own bytes, ``resource`` what they say; ``fid`` None asks for a type: create
+    or search."""
 
     position: int
     method: str
@@ -41,6 +40,7 @@ class Entry:
     query: Pairs = field(default_factory=list)
     full_url: str | None = None
     text: bytes | None = None
+    resource: Any = None
     if_match: int | None = None
     if_none_exist: Pairs | None = None
     if_none_match: str | None = None
@@ -71,22 +71,27 @@ def malformed(position: int, message: str) -> MalformedRequest:
     return MalformedRequest(f"entry {position}: {message}", places=[place])
 
 
-def read_bundle(text: bytes, *, base: str) -> tuple[str, list[Entry]]:
+async def read_bundle(text: bytes, *, base: str) -> tuple[str, list[Entry]]:
     """Return kind (``transaction`` or ``batch``) and entries of a bundle. ``base`` is our own FHIR address.
 
     Raises:
         MalformedJson, ResourceTooLarge, MalformedRequest
     """
-    bundle = parse(text, limit=MAX_BYTES)
-    kind, entries = bundle.get("type"), bundle.get("entry", [])
-    if bundle.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
+    members: dict[str, Any] = {}
+    found: list[tuple[Any, str | None]] = []
+    for entry in read_entries(text, limit=MAX_BYTES, members=members):
+        found.append(entry)
+        await breathe(len(found))
+    kind = members.get("type")
+    if members.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
         raise MalformedRequest("a Bundle of type transaction or batch is expected here")
-    if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+    if "entry" in members or len(found) > MAX_ENTRIES:
         raise MalformedRequest(f"entry must be a list of at most {MAX_ENTRIES}")
-    texts = _resource_texts(text.decode("utf-8")) if entries else []
-    return kind, [
-        _entry(position, entry, texts[position], base=base) for position, entry in enumerate(entries)
-    ]
+    entries = []
+    for position, (entry, resource) in enumerate(found):
+        await breathe(position)
+        entries.append(_entry(position, entry, resource, base=base))
+    return kind, entries
 
 
 def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
@@ -109,6 +114,7 @@ def _entry(position: int, entry: Any, text: str | None, *, base: str) -> Entry:
         query=pairs_of(match["query"] or ""),
         full_url=_text(entry, "fullUrl", position),
         text=None if text is None else text.encode(),
+        resource=entry.get("resource"),
         if_match=_version(request, position),
         if_none_exist=_criteria(request, position),
         if_none_match=_none_match(request, position),
@@ -155,48 +161,6 @@ def _criteria(request: Mapping[str, Any], position: int) -> Pairs | None:
     return None if criteria is None else pairs_of(criteria)
 
 
-def _skip(text: str, at: int) -> int:
-    space = _SPACE.match(text, at)
-    assert space is not None
-    return space.end()
-
-
-def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
-    """Yield name, start and end of the members of the object that begins at ``at``."""
-    at = _skip(text, at + 1)
-    while text[at] != "}":
-        name, at = _scanner.raw_decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
-        _, end = _scanner.raw_decode(text, at)
-        yield name, at, end
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-
-
-def _items(text: str, at: int) -> Iterator[int]:
-    """Yield the starts of the items of the array that begins at ``at``."""
-    at = _skip(text, at + 1)
-    while text[at] != "]":
-        yield at
-        _, end = _scanner.raw_decode(text, at)
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-
-
-def _resource_texts(text: str) -> list[str | None]:
-    """Return, entry by entry, the text of its resource. ``text`` has passed ``parse``."""
-    start = next(start for name, start, _ in _members(text, text.index("{")) if name == "entry")
-    return [_resource_text(text, at) for at in _items(text, start)]
-
-
-def _resource_text(text: str, at: int) -> str | None:
-    if text[at] != "{":
-        return None
-    return next((text[start:end] for name, start, end in _members(text, at) if name == "resource"), None)
-
-
 def _said(literal: bytes) -> str:
     """Return what a string literal says, without its quotation marks."""
     return str(json.loads(b'"' + literal + b'"')) if b"\\" in literal else literal.decode()
@@ -207,8 +171,12 @@ def references(entry: Entry) -> set[str]:
     return {_said(match[2]) for match in _REFERENCE.finditer(entry.text or b"")}
 
 
-def with_references(entry: Entry, replacements: Mapping[str, str]) -> tuple[Entry, set[str]]:
+def with_references(
+    entry: Entry, replacements: Mapping[str, str], *, fid: str | None = None
+) -> tuple[Entry, set[str]]:
     """Return the entry with these references replaced in its text, and the references that were not.
+
+    ``fid`` is the id that its resource gets, where the entry names none.
 
     Every other byte stays. Within a string a quotation mark is escaped, so the pattern cannot begin inside one.
     """
@@ -222,6 +190,24 @@ def with_references(entry: Entry, replacements: Mapping[str, str]) -> tuple[Entr
             return match[0]
         return match[1] + json.dumps(target).encode()
 
-    if entry.text is None:
-        return entry, left
-    return replace(entry, text=_REFERENCE.sub(replaced, entry.text)), left
+    text = None if entry.text is None else _REFERENCE.sub(replaced, entry.text)
+    said = entry.resource
+    if text is not None and text != entry.text:
+        if (
+            b"\\u" in text
+        ):  # a name may be spelled with escapes, and then it was not found above: let it be read again
+            said = None
+        elif isinstance(said, dict):
+            _redirect(said, replacements)
+    return replace(entry, text=text, resource=said, fid=fid or entry.fid), left
+
+
+def _redirect(value: Any, replacements: Mapping[str, str]) -> None:
+    """Replace references in what a text says, as in the text itself."""
+    members = value.items() if type(value) is dict else enumerate(value)
+    for name, inner in members:
+        kind = type(inner)
+        if kind is dict or kind is list:
+            _redirect(inner, replacements)
+        elif name == "reference" and kind is str:
+            value[name] = replacements.get(inner, inner)

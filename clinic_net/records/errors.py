@@ -56,6 +56,18 @@ class ReadOnly(Forbidden):
     code = "read-only"
 
 
+class LabelNotAllowed(Forbidden):
+    """A security label was put on or taken off by somebody whom it would keep out."""
+
+    code = "label-not-allowed"
+
+
+class PolicyDisagrees(Unavailable):
+    """An answer held what the caller may not see when it was looked at again: a right ended in between, or an error."""
+
+    code = "policy-disagrees"
+
+
 class NotForStations(Forbidden):
     """A station sends and fetches records by synchronisation, not by REST."""
 

@@ -105,8 +105,7 @@ def _wanted(whose: Head, asked: Asked) -> bool:
 
 def _payload(asked: Asked, scope: RecordScope, last: int | None) -> bytes:
     """A page's cursor: the question and who asks, as a fingerprint, and the last entry of the page before."""
-    tenants = None if scope.tenants is None else sorted(scope.tenants)
-    question = repr([replace(asked, count=MAX_PAGE), tenants, scope.grantee])
+    question = repr([replace(asked, count=MAX_PAGE), scope.mark])
     return json.dumps([blake2b(question.encode(), digest_size=9).hexdigest(), last]).encode()
 
 

@@ -12,9 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from clinic_net.access.http import claimed_by_token, principal_of
+from clinic_net.access.limits import charge, charge_client
 from clinic_net.access.principals import ClientPrincipal
 from clinic_net.kernel.disconnect import unless_gone
 from clinic_net.kernel.errors import Place
+from clinic_net.kernel.gate import lightly
 from clinic_net.kernel.http import hub_of
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import audit_answers, service
@@ -44,13 +46,17 @@ Handler = Callable[[Exchange], Awaitable[Response]]
 _Done = TypeVar("_Done")
 
 
-async def _by_itself(request: Request, hub: Hub, work: Callable[[Exchange], Awaitable[_Done]]) -> _Done:
+async def _by_itself(
+    request: Request, hub: Hub, work: Callable[[Exchange], Awaitable[_Done]], *, charged: bool = True
+) -> _Done:
     """Do something in a transaction of its own, as long as the client waits for it."""
 
     async def alone() -> _Done:
         now = hub.now()
-        async with hub.sessions() as session, session.begin():
+        async with hub.requests() as session, session.begin():
             caller = await principal_of(request, session, hub.settings, now=now)
+            if not charged:
+                await charge(request, hub, caller)
             return await work(exchange_of(request, hub, session, caller, now))
 
     return await unless_gone(request, alone())
@@ -78,8 +84,9 @@ def _route(
         hub = hub_of(request)
         client = claimed_by_token(request, hub) if shares(request) else None
         if client is not None:
+            charge_client(request, hub, client)
             return await handler(exchange_of(request, hub, None, client, hub.now()))
-        return await _by_itself(request, hub, handler)
+        return await _by_itself(request, hub, handler, charged=False)
 
     async def endpoint(request: Request) -> Response:
         request.scope["route"] = route  # for the log, which must not hold the path
@@ -92,7 +99,12 @@ def _route(
 
 def _is_plain(request: Request) -> bool:
     """Whether a create has no criteria."""
-    return "if-none-exist" not in request.headers and not request.query_params
+    return "if-none-exist" not in request.headers and not request.query_params and _stands_alone(request)
+
+
+def _stands_alone(request: Request) -> bool:
+    """Whether nothing follows from a write: a Consent decides who sees what."""
+    return request.path_params.get("rtype") != "Consent"
 
 
 async def read(exchange: Exchange) -> Response:
@@ -102,7 +114,8 @@ async def read(exchange: Exchange) -> Response:
         return await _alone(exchange, lambda alone: audit_answers.read(alone, fid))
     exchange.demand(rtype, "r", fid)
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
-        stored = await lanes_of(exchange.hub).read(exchange.caller, rtype, fid)
+        with lightly():
+            stored = await lanes_of(exchange.hub).read(exchange.caller, rtype, fid)
     else:
         stored = await service.read(
             exchange.s, rtype, fid, scope=exchange.scope, now=exchange.now, by=exchange.by
@@ -123,7 +136,8 @@ async def search(exchange: Exchange) -> Response:
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
         travelling = lanes_of(exchange.hub).looking(exchange.caller, asked, cursor)
     if travelling is not None:
-        found = await lanes_of(exchange.hub).search(travelling)
+        with lightly():
+            found = await lanes_of(exchange.hub).search(travelling)
     elif exchange.session is not None:
         found = await find(exchange.s, asked, Searching(exchange.caller, exchange.now), cursor=cursor)
     else:
@@ -186,7 +200,8 @@ async def _store(exchange: Exchange, text: bytes, rtype: str, fid: str | None) -
         with_patient=True,
     )
     if exchange.session is None and isinstance(exchange.caller, ClientPrincipal):
-        return await lanes_of(exchange.hub).write(exchange.caller, order)
+        with lightly():
+            return await lanes_of(exchange.hub).write(exchange.caller, order)
     return await service.put_order(exchange.s, order, now=exchange.now)
 
 
@@ -221,7 +236,7 @@ routes = [
         create,
         shares=_is_plain,
     ),
-    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update),
+    _route("/fhir/{rtype:type_name}/{fid:resource_id}", ["PUT"], update, shares=_stands_alone),
     _route("/fhir", ["POST"], bundle),
     _route("/fhir/", ["POST"], bundle, described=False),
 ]

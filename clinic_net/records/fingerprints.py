@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from clinic_net.fhir.definitions import search_parameters
 
-EXTRACTOR = 2
+EXTRACTOR = 3
 """Raise it with every change of what ``fhir.index`` extracts or ``records.index`` makes of it. A program never renews
 rows that a higher one wrote: nodes of the release before may still run."""
 

@@ -103,8 +103,7 @@ def _invalid(name: str, message: str) -> InvalidSearchValue:
 
 def _fingerprint(asked: Asked, scope: RecordScope) -> str:
     """Name history and scope, so that a cursor of another one is refused."""
-    tenants = None if scope.tenants is None else sorted(scope.tenants)
-    plain = [asked.rtypes, asked.fid, str(asked.since), str(asked.at), tenants, scope.grantee]
+    plain = [asked.rtypes, asked.fid, str(asked.since), str(asked.at), scope.mark]
     return blake2b(json.dumps(plain).encode(), digest_size=9).hexdigest()
 
 

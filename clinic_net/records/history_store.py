@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.access.policy import RecordScope
 from clinic_net.records.model import Resource, Version
 from clinic_net.records.shapes import Stored
-from clinic_net.records.store import visible
+from clinic_net.records.store import labels_in, visible
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ async def page(
             col(Resource.fid),
             col(Resource.patient),
             col(Resource.tenant),
+            labels_in(Resource, scope).label("labels"),
         )
         .join(Resource, col(Resource.rid) == col(Version.rid))
         .where(visible(scope, now))
@@ -81,7 +82,8 @@ async def page(
                 patient=row.patient,
                 tenant=row.tenant,
                 author=row.author,
-                deleted=row.method == "D",
+                deleted=row.body is None,
+                labels=row.labels,
             ),
         )
         for row in rows

@@ -4,7 +4,8 @@ import structlog
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
-from clinic_net.records import async_requests, async_running, reindexing
+from clinic_net.records import async_requests, async_running, guardians, registration, reindexing
+from clinic_net.records.writing import TOPIC
 
 log = structlog.get_logger()
 
@@ -23,3 +24,27 @@ async def reindex_a_chunk(hub: Hub, payload: Payload) -> None:
 async def answer_later(hub: Hub, payload: Payload) -> None:
     """Carry out a request whose sender does not wait."""
     await async_running.run(hub, payload["request"])
+
+
+def _registers(payload: Payload) -> bool:
+    return any(map(registration.is_registration, payload["records"]))
+
+
+@on(TOPIC, when=_registers)
+async def follow_registrations(hub: Hub, payload: Payload) -> None:
+    """Open or close the care of a patient's home station."""
+    for record in filter(registration.is_registration, payload["records"]):
+        async with hub.sessions() as session, session.begin():
+            await registration.follow(session, record["fid"], now=hub.now())
+
+
+def _guards(payload: Payload) -> bool:
+    return any(map(guardians.is_guardian, payload["records"]))
+
+
+@on(TOPIC, when=_guards)
+async def follow_guardians(hub: Hub, payload: Payload) -> None:
+    """Open or close what a child's guardian may see."""
+    for record in filter(guardians.is_guardian, payload["records"]):
+        async with hub.sessions() as session, session.begin():
+            await guardians.follow(session, record["fid"], now=hub.now())

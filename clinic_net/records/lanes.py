@@ -37,7 +37,7 @@ from clinic_net.records.trail import looked, without_values
 from clinic_net.records.vault import keys_of, known_keys
 from clinic_net.records.writing import tell
 
-_TOGETHER = 400
+_TOGETHER = 200
 """Resources of transactions that share a commit: a larger one takes too long to let others wait for it."""
 
 
@@ -96,10 +96,10 @@ class Lanes:
         self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32, at_once=1)
         self._writes: Convoy[Writing, Stored] = Convoy(self._write, at_once=1)
         self._bundles: Convoy[Storing, list[Stored]] = Convoy(
-            self._store, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
+            self._store, at_once=1, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
         )
         # What travels takes two connections a lane at most; what goes by itself never takes the rest.
-        self.heavy = Gate(at_once=2, patience=hub.settings.database_wait)
+        self.heavy = Gate(at_once=1, patience=hub.settings.database_wait)
         """Bundles that go by themselves take turns here, connection and all; the others while they are read."""
 
     async def read(self, caller: ClientPrincipal, rtype: str, fid: str) -> Stored:

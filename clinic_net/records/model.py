@@ -40,7 +40,8 @@ class Resource(SQLModel, table=True):
 
     ``body`` is the received text with ``id`` and ``meta`` stamped, null once deleted. ``tokens`` are the hashes that
     ``records_ix_token`` holds for it: an update writes only the difference. ``address`` is the hash of its type and
-    id, to which ``records_ix_link`` points.
+    id, to which ``records_ix_link`` points. ``labels`` are its security labels (``access.labels``), null in rows that
+    an older release wrote: then only the text says them.
     """
 
     __tablename__ = "records_resource"
@@ -65,6 +66,7 @@ class Resource(SQLModel, table=True):
     deleted: bool = False
     author: str = Field(max_length=120)
     address: int = _big()
+    labels: int | None = None
     tokens: list[int] = Field(sa_column=Column(ARRAY(BigInteger), nullable=False))
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
@@ -208,6 +210,9 @@ IMMUTABLE_LOG = (
     """
     create or replace function records_refuse_change() returns trigger language plpgsql as $$
     begin
+        if tg_op = 'UPDATE' and current_setting('clinic_net.erasing', true) = 'on' then
+            return null;
+        end if;
         raise exception 'versions of records never change' using errcode = 'insufficient_privilege';
     end $$
     """,
@@ -215,8 +220,28 @@ IMMUTABLE_LOG = (
     create or replace trigger records_version_immutable before update or delete or truncate on records_version
     for each statement execute function records_refuse_change()
     """,
+    """
+    create or replace function records_only_erase() returns trigger language plpgsql as $$
+    begin
+        if new.body is null
+            and (new.vseq, new.rid, new.version, new.updated, new.method, new.tenant, new.rtype, new.author)
+            is not distinct from
+            (old.vseq, old.rid, old.version, old.updated, old.method, old.tenant, old.rtype, old.author)
+        then
+            return new;
+        end if;
+        raise exception 'a version may lose its content and nothing else' using errcode = 'insufficient_privilege';
+    end $$
+    """,
+    """
+    create or replace trigger records_version_erasable before update on records_version
+    for each row execute function records_only_erase()
+    """,
 )
-"""Statements that make the log append-only. ``create_all`` runs them; a migration runs them with ``op.execute``."""
+"""Statements that make the log append-only; only content that is erased may go (``erasing``).
+
+``create_all`` runs them; a migration runs them with ``op.execute``.
+"""
 
 SEED = """
     insert into records_index_key (id, key)

@@ -5,7 +5,7 @@ This is what stations, imports and other hospitals send: patients, visits, measu
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 from clinic_net.fhir.definitions import resource_types
@@ -35,35 +35,37 @@ class PlainBundle:
 
 async def read_plain(text: bytes, asking: Asking) -> PlainBundle | None:
     """Return a transaction, read and checked; None where it does more than store whole resources: see ``bundles``.
+    So does a Consent: something follows from it.
 
     Raises:
         MalformedJson, MalformedRequest: it cannot be understood.
         Refusal: any that an entry meets; ``places`` begin with ``Bundle.entry[n]``.
     """
-    kind, entries = read_bundle(text, base=asking.base)
+    kind, entries = await read_bundle(text, base=asking.base)
     whole = all(entry.method in ("POST", "PUT") and entry.criteria is None for entry in entries)
-    if kind != "transaction" or not entries or not whole:
+    decides = any(entry.rtype == "Consent" for entry in entries)
+    if kind != "transaction" or not entries or not whole or decides:
         return None
     demand_distinct(entries)
-    identified = []
-    for entry in entries:
-        with at(entry):
-            demand_right(entry, asking)
-        named = entry if entry.method == "PUT" else replace(entry, fid=str(new_id(asking.now)))
-        identified.append(named)
-    targets = {
-        entry.full_url: f"{entry.rtype}/{entry.fid}" for entry in identified if entry.full_url is not None
-    }
-    unit = next(_units)
-    orders = []
-    for done, entry in enumerate(identified):
+    targets = {}
+    ids = []
+    for done, entry in enumerate(entries):
         await breathe(done)
         with at(entry):
-            linked, left = with_references(entry, targets)
+            demand_right(entry, asking)
+        ids.append(entry.fid if entry.method == "PUT" else str(new_id(asking.now)))
+        if entry.full_url is not None:
+            targets[entry.full_url] = f"{entry.rtype}/{ids[-1]}"
+    unit = next(_units)
+    orders = []
+    for done, (entry, fid) in enumerate(zip(entries, ids, strict=True)):
+        await breathe(done)
+        with at(entry):
+            linked, left = with_references(entry, targets, fid=fid)
             if any(map(_is_search, left)):
                 return None
             orders.append(order_of(linked, asking, unit=unit))
-    return PlainBundle(identified, orders, asking)
+    return PlainBundle(entries, orders, asking)
 
 
 def _is_search(reference: str) -> bool:

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from clinic_net.access.policy import RecordScope
+from clinic_net.access import consent
+from clinic_net.access.consent import Given, Statement
+from clinic_net.access.labels import singly
+from clinic_net.access.policy import Record, RecordScope
 from clinic_net.kernel.errors import Place, Refusal
 from clinic_net.kernel.gate import breathe
 from clinic_net.kernel.links import Database
@@ -17,6 +20,7 @@ from clinic_net.records.drafts import Draft, Order
 from clinic_net.records.errors import (
     Abandoned,
     AlreadyExists,
+    LabelNotAllowed,
     ReadOnly,
     ResourceExists,
     TryAgain,
@@ -68,6 +72,7 @@ class _Step:
     head: Head | None = None
     about: Head | None = None
     change: Change | None = None
+    said: Statement | None = None
     answer: Stored | Refusal | None = None
 
 
@@ -85,6 +90,7 @@ class _Putting:
         steps = [_Step(order) for order in orders]
         await self._look([step for step in steps if step.order.draft.chosen])
         await self._decide(steps)
+        await self._understand_consents(steps)
         _abandon_units(steps)
         # Made in this instant by somebody else, or outside the scope: the second look tells.
         taken = await self._write(steps)
@@ -95,8 +101,11 @@ class _Putting:
             step.change = None
             if step.head is None:
                 step.answer = UnknownResource()
-        await self._decide([step for step in taken if step.answer is None])
+        again = [step for step in taken if step.answer is None]
+        await self._decide(again)
+        await self._understand_consents(again)
         await self._write(taken)
+        await self._follow_consents(steps)
         return [_answered(step) for step in steps]
 
     async def _look(self, steps: Sequence[_Step]) -> None:
@@ -147,14 +156,14 @@ class _Putting:
         if head is not None and _same(made, head):
             step.answer = stored_of(head)
             return
-        if _needs_patient(step) and step.about is None and order.scope.tenants is not None:
+        if _needs_patient(step) and step.about is None and not order.scope.everywhere:
             place = Place(f"{made.rtype}.subject", "unknown-patient", "there is no such patient")
             raise UnknownPatient("the resource is about an unknown patient", places=[place])
         tenant = order.tenant if head is None else head.tenant
         if head is None and order.with_patient and step.about is not None:
             tenant = step.about.tenant
-        if head is None or made.patient != head.patient:
-            await self._check_right(order, step.about, tenant)
+        if not order.scope.everywhere:
+            await self._check_right(step, tenant)
         version = 1 if head is None else head.version + 1
         step.change = Change(
             rid=None if head is None else head.rid,
@@ -167,18 +176,54 @@ class _Putting:
             author=order.author,
             body=made.stamped(version, self._at),
             rows=made.rows(self._keys),
+            labels=made.labels,
         )
 
-    async def _check_right(self, order: Order, about: Head | None, tenant: str) -> None:
-        """Refuse a write for a place that is neither the caller's nor its patient's."""
-        scope = order.scope
-        if scope.tenants is None:
-            return
-        ours = tenant in scope.tenants or (about is not None and about.tenant == tenant)
-        if not ours or not await store.permitted(
-            self._s, tenant=tenant, patient=order.draft.patient, scope=scope, now=self._now
-        ):
+    async def _check_right(self, step: _Step, tenant: str) -> None:
+        """Refuse a write for a place that is neither the caller's nor its patient's, or by a right to look only; and
+        labels put on or taken off by whom they keep out."""
+        order, head, scope = step.order, step.head, step.order.scope.to_write()
+        made, about = order.draft, step.about
+        ours = (
+            scope.tenants is None or tenant in scope.tenants or (about is not None and about.tenant == tenant)
+        )
+        before = 0 if head is None else store.labels_said(head)
+        if head is not None and made.patient == head.patient:
+            ours = True
+        elif head is not None and not await self._permitted(head.patient, made.rtype, tenant, before, scope):
+            ours = False
+        if not ours or not await self._permitted(made.patient, made.rtype, tenant, 0, scope):
             raise ReadOnly("this caller may not write records of this place")
+        for label in singly(before ^ made.labels):
+            if not await self._permitted(made.patient, made.rtype, tenant, label, scope):
+                raise LabelNotAllowed("this caller may not put on or take off this security label")
+        if head is not None and rules.goes_back(made.rtype, head.body, made.resource):
+            raise ReadOnly("what is final does not become preliminary again")
+
+    async def _understand_consents(self, steps: Sequence[_Step]) -> None:
+        """Refuse Consents that could not be kept."""
+        for step in steps:
+            if step.change is not None and step.change.rtype == "Consent":
+                try:
+                    step.said = await consent.understood(
+                        store.session_of(self._s), _given(step, step.change), now=self._now
+                    )
+                except Refusal as refusal:
+                    step.change, step.answer = None, refusal
+
+    async def _follow_consents(self, steps: Sequence[_Step]) -> None:
+        """Take on what the Consents say that have been written, in the transaction that stores them."""
+        for step in steps:
+            if step.change is not None and step.change.rtype == "Consent":
+                await consent.follow(
+                    store.session_of(self._s), _given(step, step.change), step.said, now=self._now
+                )
+
+    async def _permitted(
+        self, patient: str | None, rtype: str, tenant: str, labels: int, scope: RecordScope
+    ) -> bool:
+        record = Record(tenant, patient, rtype, labels)
+        return await store.permitted(self._s, record, scope=scope, now=self._now)
 
     async def _write(self, steps: Sequence[_Step]) -> list[_Step]:
         """Write what was decided; return the steps whose type and id were taken meanwhile."""
@@ -219,7 +264,7 @@ def _refused(order: Order, head: Head | None) -> Refusal | None:
     if not order.scope.writable:
         return ReadOnly("this caller may not write records")
     if head is None:
-        guessable = not rules.may_choose(order.draft.fid, everywhere=order.scope.tenants is None)
+        guessable = not rules.may_choose(order.draft.fid, everywhere=order.scope.everywhere)
         if order.if_match is not None or (order.with_patient and order.draft.chosen and guessable):
             return UnknownResource()
     elif order.create_only and not head.deleted and not _same(order.draft, head):
@@ -237,14 +282,24 @@ def _needs_patient(step: _Step) -> bool:
     if order.draft.patient is None or order.draft.rtype == "Patient":
         return False
     if step.head is None:
-        return order.with_patient or order.scope.tenants is not None
-    return order.scope.tenants is not None and order.draft.patient != step.head.patient
+        return order.with_patient or not order.scope.everywhere
+    return not order.scope.everywhere and order.draft.patient != step.head.patient
+
+
+def _given(step: _Step, change: Change) -> Given:
+    order = step.order
+    own = frozenset() if order.scope.own is None else frozenset({order.scope.own})
+    return Given(
+        order.draft.resource, change.fid, change.patient, change.tenant, order.author, order.scope.names, own
+    )
 
 
 def _coming(order: Order, now: datetime) -> Head:
     """Return the head that a draft of a Patient will have."""
     made = order.draft
-    return Head(0, made.rtype, made.fid, 1, now, False, order.tenant, made.fid, order.author, None)
+    return Head(
+        0, made.rtype, made.fid, 1, now, False, order.tenant, made.fid, order.author, made.labels, None
+    )
 
 
 def _same(made: Draft, head: Head) -> bool:
@@ -271,4 +326,5 @@ def stored_by(change: Change, now: datetime, *, created: bool = False) -> Stored
         author=change.author,
         created=created,
         deleted=change.method == "D",
+        labels=change.labels,
     )

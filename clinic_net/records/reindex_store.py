@@ -1,6 +1,6 @@
 """The queries of reindexing. It is the hub's own work and goes through every tenant; nothing of it reaches a caller."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,10 +11,14 @@ from sqlmodel import SQLModel, col
 from sqlmodel import select as select_rows
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access.labels import labels_of
+from clinic_net.fhir import parse
+from clinic_net.kernel.errors import Refusal
 from clinic_net.records.fingerprints import EXTRACTOR
 from clinic_net.records.index import Rows
 from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
 from clinic_net.records.reindex_model import IndexState, Reindex, ReindexPart
+from clinic_net.records.store import MENTIONED
 
 CHUNK = 200
 """Resources of one transaction: those that differ are held for the time it takes to write that."""
@@ -227,6 +231,23 @@ async def write(s: AsyncSession, found: Differences, rids: Collection[int]) -> N
         await connection.execute(
             text("update records_resource set tokens = cast(:tokens as bigint[]) where rid = :rid"), heads
         )
+
+
+async def label(s: AsyncSession, bodies: Sequence[Body]) -> None:
+    """Write down the security labels of what an older release wrote, unless somebody has changed it since."""
+    for body in bodies:
+        if MENTIONED not in body.body:
+            continue
+        try:
+            labels = labels_of(parse(body.body))
+        except Refusal:
+            continue
+        statement = update(Resource).where(
+            col(Resource.rid) == body.rid,
+            col(Resource.version) == body.version,
+            col(Resource.labels).is_(None),
+        )
+        await (await s.connection()).execute(statement.values(labels=labels))
 
 
 def _of(pair: tuple[set[Row], set[Row]], rids: Collection[int]) -> tuple[list[Row], list[Row]]:

@@ -220,6 +220,7 @@ async def _do_chunk(s: AsyncSession, part: ReindexPart, *, now: datetime) -> Non
     done = bodies[:free]
     changed = {body.rid for body in done if held.get(body.rid) == body.version}
     await store.write(s, found, changed)
+    await store.label(s, done)
     if done:
         part.through = done[-1].rid
     part.done += len(done)

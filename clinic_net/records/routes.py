@@ -7,6 +7,7 @@ from clinic_net.access.service import smart_configuration
 from clinic_net.fhir import UnknownResourceType
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.errors import NotFound
+from clinic_net.kernel.http import CurrentHub
 from clinic_net.records.addresses import allowed, routes_of
 from clinic_net.records.async_routes import status_router
 from clinic_net.records.capability import capability_statement
@@ -45,9 +46,10 @@ async def capabilities(base: OwnAddress) -> Response:
 
 
 @router.get("/.well-known/smart-configuration")
-async def smart(base: OwnAddress) -> Response:
+async def smart(base: OwnAddress, hub: CurrentHub) -> Response:
     """Tell where tokens are issued. Needs no credentials."""
-    return JSONResponse(smart_configuration(base.removesuffix("/fhir")))
+    issuer = hub.settings.public_url.rstrip("/")
+    return JSONResponse(smart_configuration(base.removesuffix("/fhir"), issuer))
 
 
 @router.get("/openapi.json")

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from clinic_net.fhir import parse
+
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 """FHIR R4 datatypes: id."""
 
@@ -69,6 +71,20 @@ def _values(value: Any, path: list[str]) -> Iterator[Any]:
         yield value
     elif isinstance(value, Mapping) and path[0] in value:
         yield from _values(value[path[0]], path[1:])
+
+
+_FINAL = frozenset({"final", "amended", "corrected", "appended"})
+_UNFINISHED = frozenset({"registered", "partial", "preliminary"})
+
+
+def goes_back(rtype: str, before: bytes | None, after: Mapping[str, Any]) -> bool:
+    """Whether a document that was signed off would be unfinished again: it may be amended or corrected instead.
+
+    Circular 13/2025/TT-BYT: what has been confirmed electronically in a record is not changed without a trace.
+    """
+    if rtype not in ("Observation", "DiagnosticReport", "Composition") or before is None:
+        return False
+    return after.get("status") in _UNFINISHED and parse(before).get("status") in _FINAL
 
 
 def etag_version(etag: str) -> int | None:

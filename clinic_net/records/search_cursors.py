@@ -23,11 +23,8 @@ class Cursors:
 
     def _fingerprint(self) -> str:
         """Name search and scope, so that a cursor of another search or caller is refused."""
-        tenants = None if self.scope.tenants is None else sorted(self.scope.tenants)
         applied = [pair for pair in self.search.applied if pair[0] != "_count"]
-        named = json.dumps(
-            [self.search.resource_type, applied, tenants, self.scope.grantee, repr(self.search.links)]
-        )
+        named = json.dumps([self.search.resource_type, applied, self.scope.mark, repr(self.search.links)])
         return blake2b(named.encode(), digest_size=9).hexdigest()
 
     def make(self, values: Sequence[Any]) -> str:

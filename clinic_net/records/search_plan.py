@@ -230,8 +230,9 @@ class Plan:
 
     def _within(self, statement: Select[Any], scope: RecordScope) -> Select[Any]:
         statement = self._from_driver(statement).where(*self._conditions(scope, without=self._driver))
-        if scope.tenants == frozenset() and self._scope.tenants:
-            statement = statement.where(col(Resource.tenant).not_in(sorted(self._scope.tenants)))
+        if scope is not self._scope and not scope.tenants:
+            # Not once more what the places' own part has.
+            statement = statement.where(~visible(replace(self._scope, grantee=None), self._now))
         return statement
 
     def _hash(self, driver: Clause) -> int:

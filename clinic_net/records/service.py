@@ -3,6 +3,7 @@
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
 from clinic_net.records.derived import derive
+from clinic_net.records.erasing import erase, last_change, untouched_since
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.reindexing import Progress as ReindexProgress
@@ -27,9 +28,11 @@ __all__ = [
     "delete",
     "delete_where",
     "derive",
+    "erase",
     "everything",
     "history",
     "instant",
+    "last_change",
     "patch",
     "patch_where",
     "progress_of_reindex",
@@ -42,6 +45,7 @@ __all__ = [
     "step_of_reindex",
     "sweep",
     "tell",
+    "untouched_since",
     "update_where",
     "vread",
 ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from clinic_net.records import rules
-from clinic_net.records.store import Head
+from clinic_net.records.store import Head, labels_said
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Stored:
     author: str
     created: bool = False
     deleted: bool = False
+    labels: int = 0
 
 
 News = list[Stored]
@@ -59,4 +60,5 @@ def stored_of(head: Head, *, changed: bool = False) -> Stored:
         tenant=head.tenant,
         author=head.author,
         deleted=head.deleted,
+        labels=labels_said(head),
     )

@@ -4,12 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Text, and_, any_, literal, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Text,
+    and_,
+    any_,
+    case,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.access.policy import RecordScope, predicate
+from clinic_net.access.labels import EVERY
+from clinic_net.access.policy import Columns, Record, RecordScope, predicate
 from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import address_of
 from clinic_net.records.model import ConditionRow, Resource, Version
@@ -27,6 +41,7 @@ class Head(NamedTuple):
     tenant: str
     patient: str | None
     author: str
+    labels: int | None
     body: bytes | None
 
 
@@ -50,6 +65,7 @@ HEAD: tuple[Any, ...] = (
     col(Resource.tenant),
     col(Resource.patient),
     col(Resource.author),
+    col(Resource.labels),
     col(Resource.body),
 )
 
@@ -60,17 +76,46 @@ def head_of(row: Any) -> Head:
 
 def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resource) -> ColumnElement[bool]:
     """The condition under which a row of ``records_resource`` (or of an alias of it) exists for this scope."""
-    return predicate(scope, tenant=col(resource.tenant), patient=col(resource.patient), now=now)
+    columns = Columns(
+        col(resource.tenant),
+        col(resource.patient),
+        col(resource.rtype),
+        labels_in(resource, scope),
+    )
+    return predicate(scope, columns, now=now)
 
 
-async def permitted(
-    s: Database, *, tenant: str, patient: str | None, scope: RecordScope, now: datetime
-) -> bool:
-    """Whether a record of this tenant and patient would be within the scope."""
-    if scope.tenants is None:
+MENTIONED = b'"security"'
+"""Without it a text has no labels."""
+
+
+def labels_in(resource: type[Resource], scope: RecordScope) -> ColumnElement[Any]:
+    """A row's labels; every one where an older release wrote it and its text may hold some. 0 where none counts."""
+    if not scope.minds_labels:
+        return literal(0)
+    said = func.position(literal(MENTIONED, LargeBinary).op("in")(col(resource.body)))
+    return func.coalesce(col(resource.labels), case((said > 0, EVERY), else_=0), type_=Integer)
+
+
+def labels_said(head: Head) -> int:
+    """Return a head's labels as ``visible`` reads them."""
+    if head.labels is not None:
+        return head.labels
+    return EVERY if head.body is not None and MENTIONED in head.body else 0
+
+
+async def permitted(s: Database, record: Record, *, scope: RecordScope, now: datetime) -> bool:
+    """Whether such a record would be within the scope."""
+    if scope.everywhere:
         return True
-    condition = predicate(scope, tenant=literal(tenant, Text), patient=literal(patient, Text), now=now)
-    return bool((await (await _session(s).connection()).execute(select(condition))).scalar_one())
+    columns = Columns(
+        literal(record.tenant, Text),
+        literal(record.patient, Text),
+        literal(record.rtype, Text),
+        literal(record.labels, Integer),
+    )
+    condition = predicate(scope, columns, now=now)
+    return bool((await (await session_of(s).connection()).execute(select(condition))).scalar_one())
 
 
 async def find(s: AsyncSession, rtype: str, fid: str, *, scope: RecordScope, now: datetime) -> Head | None:
@@ -95,7 +140,7 @@ async def lock(
 
     Two writers of one resource take turns here; the second sees the first one's version.
     """
-    if scope.tenants is None:
+    if scope.everywhere:
         rows = await fetch(s, _LOCKED, _addresses(identities))
     else:
         statement = (
@@ -104,7 +149,7 @@ async def lock(
             .order_by(col(Resource.rid))
             .with_for_update(of=Resource.__table__)  # type: ignore[attr-defined]
         )
-        rows = (await (await _session(s).connection()).execute(statement)).all()
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
@@ -122,7 +167,7 @@ def _addresses(identities: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"addresses": "{" + ",".join(str(address_of(rtype, fid)) for rtype, fid in identities) + "}"}
 
 
-def _session(s: Database) -> AsyncSession:
+def session_of(s: Database) -> AsyncSession:
     """Links carry only what callers ask who see every tenant."""
     assert isinstance(s, AsyncSession), "a narrow scope needs a session"
     return s
@@ -132,11 +177,11 @@ async def find_each(
     s: Database, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime
 ) -> dict[tuple[str, str], Head]:
     """Return the heads of these (type, id), deleted or not, that are within the scope."""
-    if scope.tenants is None:
+    if scope.everywhere:
         rows = await fetch(s, _EACH, _addresses(identities))
     else:
         statement = select(*HEAD).where(_identified(identities), visible(scope, now))
-        rows = (await (await _session(s).connection()).execute(statement)).all()
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
 
@@ -144,7 +189,7 @@ async def find_many(
     s: Database, identities: Sequence[tuple[str, str]], *, scope: RecordScope, now: datetime, limit: int
 ) -> list[Head]:
     """Return the heads of these (type, id) that exist within the scope, at most ``limit``."""
-    if scope.tenants is None:
+    if scope.everywhere:
         rows = await fetch(s, _EXISTING, {**_addresses(identities), "limit": limit})
     else:
         statement = (
@@ -153,7 +198,7 @@ async def find_many(
             .order_by(col(Resource.rid))
             .limit(limit)
         )
-        rows = (await (await _session(s).connection()).execute(statement)).all()
+        rows = (await (await session_of(s).connection()).execute(statement)).all()
     return [head_of(row) for row in rows]
 
 

@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import structlog
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from clinic_net import audit
-from clinic_net.access.policy import RecordScope
+from clinic_net.access import service as access
+from clinic_net.access.policy import Record, RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.links import Database
 from clinic_net.records.drafts import Order
+from clinic_net.records.errors import PolicyDisagrees
 from clinic_net.records.shapes import Stored
+
+log = structlog.get_logger()
 
 _LONGEST = 160
 """Characters that ``audit.Event.subject`` holds."""
 
 
 async def noted(
-    s: Database,
+    s: AsyncSession,
     action: str,
     seen: Sequence[Stored],
     *,
@@ -25,11 +32,22 @@ async def noted(
     now: datetime,
     by: str | None,
 ) -> None:
-    """Write down that somebody looked into records. See ``looked``; ``by`` None is the scope's grantee.
+    """Look once more whether all of it may be seen, and write down that somebody looked. See ``looked``.
 
-    The hub's own work, which has no actor, leaves no trace here.
+    ``by`` None is the scope's grantee. The hub's own work, which has no actor, leaves no trace here.
+
+    Raises:
+        PolicyDisagrees: something in the answer is not within the scope by the rule's other half.
     """
-    events = looked(action, seen, subject=subject, by=by or scope.grantee)
+    purpose = None
+    if not scope.everywhere:
+        records = [Record(one.tenant, one.patient, one.rtype, one.labels) for one in seen]
+        look = await access.second_look(s, records, scope=scope, now=now)
+        if look.outside:
+            log.error("policy_disagrees", kind=look.outside[0].rtype)
+            raise PolicyDisagrees("the right to see this has just changed; try again")
+        purpose = look.purpose
+    events = looked(action, seen, subject=subject, by=by or scope.grantee, purpose=purpose)
     await audit.record_many(s, events, at=now)
 
 
@@ -40,6 +58,7 @@ def looked(
     subject: str,
     by: str | None,
     origin: audit.Origin | None = None,
+    purpose: str | None = None,
 ) -> list[audit.Event]:
     """Return the events of a look: one for each patient into whose record it led (IHE BALP), or one without any.
 
@@ -59,6 +78,7 @@ def looked(
             by,
             action,
             f"Patient/{patient}" if several and patient is not None else subject,
+            purpose=purpose,
             patient=patient,
             place=tenant,
             detail=subject if several else None,

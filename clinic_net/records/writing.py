@@ -7,6 +7,8 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
+from clinic_net.access import consent
+from clinic_net.access.consent import Given
 from clinic_net.access.policy import RecordScope
 from clinic_net.fhir import Search
 from clinic_net.kernel.errors import Refusal
@@ -114,11 +116,15 @@ async def delete(  # noqa: PLR0913 -- as ``put``
     if head.deleted:
         return stored_of(head)
     change = Change(
-        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows()
-    )
+        head.rid, rtype, fid, head.version + 1, "D", head.tenant, head.patient, author, None, Rows(),
+        store.labels_said(head),
+    )  # fmt: skip
     await store_writes.replace(s, [change], scope=scope, now=milliseconds(now))
     stored = stored_by(change, milliseconds(now))
     await audit.record_many(s, [trail.wrote(stored, origin=audit.here())], at=now)
+    if rtype == "Consent":
+        gone = Given(None, fid, head.patient, head.tenant, author)
+        await consent.follow(s, gone, await consent.understood(s, gone, now=now), now=now)
     await _news(s, [stored], news)
     return stored
 

@@ -16,7 +16,7 @@ from clinic_net.referrals.model import ReferralCase
 from clinic_net.referrals.reading import ReferralRow, actor_of, open_referrals, row, timeline
 from clinic_net.referrals.resources import Order, Place
 from clinic_net.referrals.rules import State
-from clinic_net.referrals.writing import answered, let_see, move_task, note, put, tell
+from clinic_net.referrals.writing import answered, end_review, let_see, move_task, note, put, tell
 
 __all__ = [
     "ReferralRow",
@@ -165,6 +165,7 @@ async def reject(
     await let_see(session, held, by, basis="referral_review", now=now, until=now + _REVIEW_FOR)
     await move_task(session, held, "rejected", "rejected", by=by, now=now, reason=(reason, words.strip()))
     await answered(session, held, "rejected", by=by, now=now, reason=reason)
+    await end_review(session, held, now=now)
     return row(held, now)
 
 
@@ -195,6 +196,7 @@ async def redirect(
         raise SamePlace
     rules.enter(held, State.SENT, now)
     assert held.due_at is not None
+    await end_review(session, held, now=now)
     await let_see(session, held, by, basis="referral_review", now=now, until=now + _REVIEW_FOR)
     former = await move_task(
         session, held, "rejected", "referred-onward", by=by, now=now, reason=(reason, words.strip())

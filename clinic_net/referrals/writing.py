@@ -37,7 +37,17 @@ async def let_see(
         purpose="COC" if basis == "referral_review" else "TREAT",
         since=now,
         until=until,
+        source=_source(referral),
     )
+
+
+async def end_review(session: AsyncSession, referral: ReferralCase, *, now: datetime) -> None:
+    """Let nobody see the record any more only because the referral was addressed to them."""
+    await access.end_care_from(session, _source(referral), bases=["referral_review"], at=now)
+
+
+def _source(referral: ReferralCase) -> str:
+    return f"ServiceRequest/{referral.id}"
 
 
 async def move_task(
@@ -88,7 +98,9 @@ async def answered(
 ) -> None:
     note(session, referral, step, by=by.address, now=now, reason=reason)
     subject = f"ServiceRequest/{referral.id}"
-    await audit.record(session, actor=by.address, action=f"referral.{step}", subject=subject, at=now)
+    await audit.record(
+        session, actor=by.address, action=f"referral.{step}", subject=subject, at=now, purpose=by.purpose
+    )
     await tell(session, referral)
 
 

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ValidationError
 
 from clinic_net.access.http import CurrentStation
+from clinic_net.access.limits import charge
 from clinic_net.kernel.errors import Place
-from clinic_net.kernel.http import Now, UnitOfWork
-from clinic_net.protocol.sync import MAX_PUSH_BYTES, Page, Pull, Push, PushAnswer
+from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
+from clinic_net.protocol.sync import MAX_PUSH_BYTES, Lane, Page, Pull, Push, PushAnswer
 from clinic_net.sync import service
 from clinic_net.sync.errors import MalformedPush, PushTooLarge
 
@@ -51,15 +52,28 @@ def _read(model: type[_M], body: bytes) -> _M:
 
 @router.post("/push")
 async def push(
-    body: Annotated[bytes, Depends(_body)], station: CurrentStation, session: UnitOfWork, now: Now
+    request: Request,
+    body: Annotated[bytes, Depends(_body)],
+    station: CurrentStation,
+    session: UnitOfWork,
+    hub: CurrentHub,
+    now: Now,
 ) -> PushAnswer:
-    """Store a station's operations; what is answered is committed."""
-    return await service.push(session, _read(Push, body), station=station, now=now)
+    """Store a station's operations; what is answered is committed. The urgent lane has a reserve of its own."""
+    pushed = _read(Push, body)
+    await charge(request, hub, station, urgent=pushed.lane is Lane.URGENT)
+    return await service.push(session, pushed, station=station, now=now)
 
 
 @router.post("/pull")
 async def pull(
-    body: Annotated[bytes, Depends(_body)], station: CurrentStation, session: UnitOfWork, now: Now
+    request: Request,
+    body: Annotated[bytes, Depends(_body)],
+    station: CurrentStation,
+    session: UnitOfWork,
+    hub: CurrentHub,
+    now: Now,
 ) -> Page:
     """Hand a station what is new for it."""
+    await charge(request, hub, station)
     return await service.pull(session, _read(Pull, body), station=station, now=now)

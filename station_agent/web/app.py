@@ -22,8 +22,11 @@ from station_agent.web.render import HERE, page
 BROWSER = Path(clinic_net.protocol.__path__[0]) / "browser"
 
 
-def create_app(agent: Agent, *, with_link: bool = True) -> Starlette:
-    """Build the program around an agent; ``with_link`` False serves the pages and leaves the hub alone."""
+def create_app(agent: Agent, *, with_link: bool = True, lan: str | None = None) -> Starlette:
+    """Build the program around an agent; ``with_link`` False serves the pages and leaves the hub alone.
+
+    ``lan`` is the address under which devices of the local network reach it over TLS.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -37,16 +40,16 @@ def create_app(agent: Agent, *, with_link: bool = True) -> Starlette:
             agent.close()
 
     app = Starlette(
-        routes=_routes(agent),
+        routes=_routes(agent, lan),
         lifespan=lifespan,
-        middleware=[Middleware(Guard)],
+        middleware=[Middleware(Guard, lan=lan)],
         exception_handlers={UnknownRecord: _not_here, 404: _not_here},
     )
     app.state.agent = agent
     return app
 
 
-def _routes(agent: Agent) -> list[BaseRoute]:
+def _routes(agent: Agent, lan: str | None) -> list[BaseRoute]:
     return [
         *home.routes,
         *status.routes,
@@ -55,7 +58,10 @@ def _routes(agent: Agent) -> list[BaseRoute]:
         *cases.routes,
         *waiting.routes,
         WebSocketRoute(
-            "/signal", Endpoint(agent.relay, trusted=lambda socket: from_own_page(socket.headers)).serve
+            "/signal",
+            Endpoint(
+                agent.relay, trusted=lambda socket: from_own_page(socket.headers, socket.scope, lan)
+            ).serve,
         ),
         Mount("/browser", StaticFiles(directory=BROWSER)),
         Mount("/static", StaticFiles(directory=HERE / "static")),

@@ -30,9 +30,17 @@ SECURITY_HEADERS = {
 }
 
 
-def host_allowed(headers: Headers) -> bool:
-    """Whether the request was made to this computer by one of its own names."""
-    return _host_of(headers.get("host", "")) in HOSTS
+def host_allowed(headers: Headers, scope: Scope, lan: str | None = None) -> bool:
+    """Whether the request was made by a name of this computer: over TLS by the network's, else by loopback's.
+
+    Over TLS a device showed its certificate before anything was said; on loopback nobody did.
+    """
+    host = _host_of(headers.get("host", ""))
+    return host == lan if _is_tls(scope) else host in HOSTS
+
+
+def _is_tls(scope: Scope) -> bool:
+    return scope.get("scheme") in ("https", "wss")
 
 
 def _host_of(authority: str) -> str:
@@ -41,34 +49,38 @@ def _host_of(authority: str) -> str:
     return authority.partition(":")[0].lower()
 
 
-def own_origin(headers: Headers) -> bool:
+def own_origin(headers: Headers, scope: Scope) -> bool:
     """Whether the request comes from the station's own pages: the Origin is the Host that was asked."""
     origin = headers.get("origin")
     if origin is None:
         return headers.get("sec-fetch-site") == "same-origin"
     parts = urlsplit(origin)
-    return parts.scheme == "http" and parts.netloc.lower() == headers.get("host", "").lower()
+    return (
+        parts.scheme == ("https" if _is_tls(scope) else "http")
+        and parts.netloc.lower() == headers.get("host", "").lower()
+    )
 
 
-def from_own_page(headers: Headers) -> bool:
+def from_own_page(headers: Headers, scope: Scope, lan: str | None = None) -> bool:
     """Whether a WebSocket handshake comes from the station's own pages."""
-    return host_allowed(headers) and own_origin(headers)
+    return host_allowed(headers, scope, lan) and own_origin(headers, scope)
 
 
 class Guard:
     """Refuses foreign hosts and foreign posts, and says in every answer what a browser may do with it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, lan: str | None = None) -> None:
         self._app = app
+        self._lan = lan.lower() if lan else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not host_allowed(headers):
+        if not host_allowed(headers, scope, self._lan):
             await PlainTextResponse("wrong host", 421)(scope, receive, send)
-        elif scope["method"] not in SAFE_METHODS and not own_origin(headers):
+        elif scope["method"] not in SAFE_METHODS and not own_origin(headers, scope):
             await PlainTextResponse("wrong origin", 403)(scope, receive, send)
         else:
             await self._app(scope, receive, _with_headers(send))

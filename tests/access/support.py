@@ -29,6 +29,7 @@ HUB = "http://hub.test"
 PAGE = {"Origin": HUB}
 PASSWORD = "correct horse battery"
 HOSPITAL, STATION_FACILITY = "11007", "11001"
+ELSEWHERE = "01001"
 SITE, OTHER_SITE = "03163-01", "03166-01"
 
 _STATUS = (
@@ -72,6 +73,19 @@ def directory_rows() -> list[SQLModel]:
     return rows
 
 
+def elsewhere() -> Facility:
+    """A hospital in another province."""
+    return Facility(
+        code=ELSEWHERE,
+        name="Bệnh viện trung ương",
+        kind="central_hospital",
+        technical_level="basic",
+        province_code="01",
+        commune_code="01001",
+        valid_from=date(2020, 1, 1),
+    )
+
+
 async def fill(hub: Hub) -> None:
     async with hub.sessions() as session, session.begin():
         await directory.replace_all(session, directory_rows())
@@ -108,7 +122,10 @@ async def add_person(hub: Hub, role: Role, *, facility: str = HOSPITAL) -> str:
     """Add a person with a login of their own and return it."""
     login = f"{role}-{uuid4().hex[:8]}"
     async with hub.sessions() as session, session.begin():
-        await service.add_user(session, login=login, role=role, facility=facility, password=PASSWORD, now=NOW)
+        patient = str(uuid4()) if role is Role.CITIZEN else None
+        await service.add_user(
+            session, login=login, role=role, facility=facility, password=PASSWORD, patient=patient, now=NOW
+        )
     return login
 
 

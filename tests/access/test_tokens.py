@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from joserfc.jwk import ECKey, OctKey
 from clinic_net.access import service
 from clinic_net.access.errors import CredentialRevoked, InvalidToken
 from clinic_net.access.http import Caller, CurrentStation, CurrentUser, issuer_of
-from clinic_net.access.principals import ClientPrincipal, StationPrincipal
+from clinic_net.access.principals import ClientPrincipal, Principal
 from clinic_net.access.scopes import Scope
 from clinic_net.kernel.hub import Hub
 from tests.access.support import HUB, NOW, OTHER_SITE, SITE, Clock, Device, app_of, browser, code_for, fill
@@ -338,7 +339,7 @@ async def test_the_revocation_sweep_finds_who_may_no_longer_speak(
     other = Device.fresh()
     await other.enrol(web, await code_for(hub, OTHER_SITE))
     issuer = issuer_of(hub.settings)
-    principals: list[StationPrincipal | ClientPrincipal] = []
+    principals: list[Principal] = []
     async with hub.sessions() as session, session.begin():
         for station in (device, other):
             minted = await service.grant_to_station(session, station.assertion(NOW), issuer=issuer, now=NOW)
@@ -369,8 +370,7 @@ async def test_a_clients_scopes_are_what_its_principal_may_do(hub: Hub, client: 
 
 
 def test_the_smart_configuration_promises_what_works_here() -> None:
-    said = service.smart_configuration("https://hub.example/")
+    """The whole document: who changes a word of it changes what programs rely on."""
+    golden = json.loads((Path(__file__).parent / "smart-configuration.json").read_text("utf-8"))
 
-    assert said["token_endpoint"] == "https://hub.example/oauth/token"
-    assert said["code_challenge_methods_supported"] == ["S256"]
-    assert said["grant_types_supported"] == ["client_credentials"]
+    assert service.smart_configuration("https://hub.example/", "https://hub.example") == golden

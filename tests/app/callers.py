@@ -13,7 +13,9 @@ from tests.access.support import Device, code_for
 from tests.console.support import PASSWORD, Person, add_person, browser
 from tests.consultations.support import SITE
 
-CALLERS = ("out", "doctor", "nurse", "coordinator", "operator", "auditor", "station", "client")
+CALLERS = (
+    "out", "doctor", "nurse", "coordinator", "operator", "auditor", "national", "citizen", "station", "client"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import websockets
@@ -17,6 +19,7 @@ from websockets.typing import Origin, Subprotocol
 
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.signalling import SUBPROTOCOL
+from tests import canary
 
 _START_WITHIN_S = 60.0
 
@@ -27,10 +30,12 @@ class Process:
 
     port: int
     running: "subprocess.Popen[bytes]"
+    trusted: ssl.SSLContext | bool = True
+    """Whom a caller believes, when the hub speaks TLS."""
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.trusted is True else 'https'}://127.0.0.1:{self.port}"
 
     async def open(self, headers: Mapping[str, str], origin: str | None = None) -> ClientConnection:
         """Open a signalling socket."""
@@ -40,6 +45,7 @@ class Process:
             additional_headers=headers,
             origin=None if origin is None else Origin(origin),
             proxy=None,
+            open_timeout=60,
         )
 
 
@@ -52,7 +58,7 @@ def _free_port() -> int:
 def _ready(process: Process) -> bool:
     assert process.running.poll() is None, "the hub ended while it started"
     try:
-        return httpx.get(f"{process.url}/readyz", timeout=5).status_code == 200
+        return httpx.get(f"{process.url}/readyz", timeout=5, verify=process.trusted).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -71,10 +77,17 @@ def environment(settings: HubSettings, *, named: bool = True) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    settings: HubSettings, *options: str, log: Path = Path(os.devnull), named: bool = True
+    settings: HubSettings,
+    *options: str,
+    log: Path = Path(os.devnull),
+    named: bool = True,
+    trusted: ssl.SSLContext | bool = True,
 ) -> Iterator[Process]:
     """Run the hub with these settings; what it writes goes to ``log``."""
     port = _free_port()
+    traces = canary.folder()
+    if traces is not None and log == Path(os.devnull):
+        log = traces / f"hub-{uuid4().hex}.log"
     with log.open("ab") as output:
         running = subprocess.Popen(
             (sys.executable, "-m", "clinic_net.cli", "serve", "--port", str(port), *options),
@@ -82,7 +95,7 @@ def serving(
             stdout=output,
             stderr=output,
         )
-    process = Process(port, running)
+    process = Process(port, running, trusted)
     try:
         until = time.monotonic() + _START_WITHIN_S
         while not _ready(process) and time.monotonic() < until:

@@ -240,7 +240,7 @@ async def test_a_record_stays_closed_while_the_trail_cannot_be_written(hub: Hub)
             took = time.monotonic() - began
             await locking.rollback()
         assert [answer.status_code for answer in told] == [503] * 9
-        assert took < 2.0
+        assert took < 3.0, "1.2 s, and what a busy machine adds"
         assert all("retry-after" in answer.headers and fid not in answer.text for answer in told)
         after = await client.get(f"/fhir/Patient/{fid}")
         assert (after.status_code, after.headers["etag"]) == (200, 'W/"1"')

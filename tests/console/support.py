@@ -49,6 +49,7 @@ async def add_person(
             name=f"{role} thử nghiệm",
             specialties=specialties,
             password=PASSWORD,
+            patient=str(uuid4()) if role is Role.CITIZEN else None,
             now=hub.now(),
         )
         found = next(user for user in await access.people(session, role=role) if user.login == login)

@@ -9,6 +9,7 @@ import pytest
 from jinja2 import Environment
 
 import clinic_net.console
+from clinic_net.access.principals import PURPOSES, Role
 from clinic_net.clinical.specialties import SPECIALTIES
 from clinic_net.clinical.triage import SIGNS, Colour
 from clinic_net.console import i18n, words
@@ -79,6 +80,8 @@ def test_every_message_of_the_code_is_translated(catalogue: Path) -> None:
         (Colour, words.COLOURS),
         (SECTIONS, words.SECTIONS),
         (referrals.State, words.REFERRAL_STATES),
+        (Role, words.ROLES),
+        ({code for codes in PURPOSES.values() for code in codes}, words.PURPOSES),
         (referrals.REASONS, words.REFERRAL_REASONS),
     ],
 )

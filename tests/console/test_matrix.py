@@ -15,6 +15,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import Mount, WebSocketRoute
 
+from clinic_net.access.http import COOKIE
 from clinic_net.access.principals import Role
 from clinic_net.access.rules import random_code
 from clinic_net.consultations import service as consultations
@@ -23,7 +24,7 @@ from clinic_net.referrals import service as referrals
 from tests.access.support import Device
 from tests.app.callers import CALLERS, Callers, callers_of, session_of
 from tests.console.patients import NAME, chest_pain, send
-from tests.console.support import add_person, browser, go_on_duty
+from tests.console.support import PASSWORD, add_person, app_of, browser, go_on_duty
 from tests.consultations.support import CENTRAL, PROVINCIAL, SITE
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -81,7 +82,8 @@ def _fhir(status: int, *callers: str, json: Any = None) -> Row:
 CLINICIANS = ("doctor", "nurse", "coordinator")
 READERS = (*CLINICIANS, "client")
 WRITERS = ("doctor", "nurse", "client")
-PEOPLE = (*CLINICIANS, "operator", "auditor")
+PEOPLE = (*CLINICIANS, "operator", "auditor", "national", "citizen")
+ADMINISTRATORS = ("operator", "national")
 NOT_VALID = {"resourceType": "Patient", "id": NOBODY, "gender": "yes"}
 NOTHING_MORE = {"resourceType": "Parameters", "parameter": []}
 TAGGED = {
@@ -107,16 +109,60 @@ MATRIX: dict[str, Row] = {
     "POST /audit/v1/checkpoint": Row(_all(422), JSON, body=b"none"),
     # credentials
     "POST /oauth/token": Row(_all(401), JSON, form={"grant_type": "client_credentials", "client_id": "x"}),
+    "POST /oauth/introspect": Row(_all(401), JSON, form={"token": "x", "client_id": "x"}),
+    "POST /oauth/revoke": Row(_all(401), JSON, form={"token": "x", "client_id": "x"}),
+    "GET /oauth/jwks": Row(_all(200), JSON),
+    "GET /.well-known/openid-configuration": Row(_all(200), JSON),
+    "GET /oauth/userinfo": Row(_only(403), JSON),
+    "GET /oauth/authorize": Row(tuple(400 if who in PEOPLE else 303 for who in CALLERS)),
+    "POST /oauth/authorize": Row(
+        tuple(400 if who in PEOPLE else 401 for who in CALLERS), form={"decision": "allow"}
+    ),
     "POST /access/v1/session": Row(_all(401), JSON, form={"login": "nobody", "password": "x" * 12}),
     "GET /access/v1/session": Row(_only(200, *PEOPLE), JSON),
     "DELETE /access/v1/session": Row(_all(204), JSON, ends=True),
     "POST /sign-in": Row(_all(401), form={"login": "nobody", "password": "x" * 12}),
     "POST /sign-out": Row(_all(303), form={}, ends=True),
+    # signing in, step by step, and one's own account
+    "GET /sign-in/factor": Row(_all(303)),
+    "POST /sign-in/factor": Row(_all(401), form={"code": "000000"}),
+    "GET /sign-in/password": Row(_all(303)),
+    "POST /sign-in/password": Row(_all(401), form={"password": "x" * 12, "again": "x" * 12}),
+    "GET /sign-in/set-up": Row(_all(303)),
+    "POST /sign-in/set-up": Row(_all(401), form={"code": "000000"}),
+    "POST /passkeys/options": Row(_all(200), JSON, json={"for": "sign-in"}),
+    "POST /passkeys/answer": Row(_all(401), JSON, json={"for": "sign-in", "credential": {}}),
+    "GET /account": _page(200, *PEOPLE),
+    "POST /account/purpose": _written(422, *PEOPLE, purpose="BTG"),
+    "POST /account/sessions": _written(303, *PEOPLE, end="00"),
+    "GET /account/password": _page(200, *PEOPLE),
+    "POST /account/password": _written(422, *PEOPLE, password="x" * 12, again="x" * 12),
+    "GET /account/app": _page(200, *PEOPLE),
+    "POST /account/app": _written(422, *PEOPLE, code="nothing"),
+    "POST /account/app/remove": _written(303, *PEOPLE),
+    "POST /account/passkeys/remove": _written(303, *PEOPLE, name="AAAA"),
+    "POST /account/recovery": _written(409, *PEOPLE),
+    "GET /verify": _page(200, *PEOPLE),
+    "POST /verify": Row(_only(303, *PEOPLE), form={"proof": PASSWORD, "next": "/account"}, ends=True),
+    # administering people
+    "GET /people": _page(200, *ADMINISTRATORS),
+    "GET /people/new": _page(200, *ADMINISTRATORS),
+    "POST /people/new": _written(422, *ADMINISTRATORS, login="!", name="A", role="nurse", facility=CENTRAL),
+    "GET /people/{person}": _page(404, *ADMINISTRATORS),
+    "POST /people/{person}/disable": _written(404, *ADMINISTRATORS),
+    "POST /people/{person}/sign-out": _written(404, *ADMINISTRATORS),
+    "POST /people/{person}/password": _written(404, *ADMINISTRATORS),
+    "POST /people/{person}/factors": _written(404, *ADMINISTRATORS),
+    "POST /people/{person}/role": _written(404, *ADMINISTRATORS, role="nurse"),
+    "GET /approvals": _page(200, *ADMINISTRATORS),
+    "POST /approvals/codes": _written(404, *ADMINISTRATORS, sites="99999-01"),
+    "POST /approvals/{approval}": _written(404, *ADMINISTRATORS, digest="0" * 64, approve="true"),
+    "POST /approvals/{approval}/codes": _written(404, *ADMINISTRATORS),
     # stations
     "POST /fleet/v1/enrol": Row(_all(404), JSON, json=lambda: Device.fresh().enrolment(random_code(choice))),
-    "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator"), JSON),
-    "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator"), JSON),
-    "GET /fleet/v1/stations": Row(_only(200, "operator"), JSON),
+    "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator", "national"), JSON),
+    "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator", "national"), JSON),
+    "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
     "POST /sync/v1/push": Row(_only(400, "station"), JSON, body=b"{}"),
     "POST /sync/v1/pull": Row(_only(400, "station"), JSON, body=b"{}"),
     # records
@@ -198,7 +244,7 @@ MATRIX: dict[str, Row] = {
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     # pages
-    "GET /": Row((303, 303, 303, 303, 303, 303, 403, 403)),
+    "GET /": Row((303, 303, 303, 303, 303, 303, 303, 303, 403, 403)),
     "GET /doctor": _page(200, "doctor", "nurse"),
     "POST /doctor/duty": _written(303, "doctor", on="false"),
     "GET /doctor/cases": _page(200, "doctor"),
@@ -220,8 +266,36 @@ MATRIX: dict[str, Row] = {
     "POST /referrals/{referral}/accept": _written(404, "doctor"),
     "POST /referrals/{referral}/reject": _written(404, "doctor", reason="no-bed", words="Hết giường"),
     "POST /referrals/{referral}/home": _written(404, "doctor", plan="Tái khám"),
+    "GET /sign-in/elsewhere": Row(_all(404)),
+    "GET /sign-in/elsewhere/back": Row(_all(404)),
+    "GET /programs": _page(200, *PEOPLE),
+    "POST /programs/{grant}/end": _written(404, *PEOPLE),
+    "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),
+    # A citizen without a record of their own has no page either.
+    "GET /me": _page(403),
+    "GET /me/copy": _page(403),
+    "POST /me/consents": _written(403, decision="deny", facility="11007"),
+    "POST /me/consents/{consent_id}/withdraw": _written(403),
+    "POST /me/corrections": _written(403, words="Sai tên"),
+    "GET /emergency": _page(200, "doctor", "nurse"),
+    "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
+    "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
+    "GET /emergencies": _page(200, "operator", "auditor"),
+    "POST /emergencies/{opening}/review": _written(
+        404, "operator", "auditor", outcome="justified", words="Đúng"
+    ),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
+    "GET /privacy": _page(200, "operator"),
+    "POST /privacy/requests": _written(404, "operator", patient=NOBODY, kind="copy"),
+    "POST /privacy/requests/{request_id}/{step}": _written(404, "operator"),
+    "POST /privacy/holds": _written(404, "operator", patient=NOBODY, reason="dispute"),
+    "POST /privacy/holds/{hold_id}/lift": _written(404, "operator"),
+    "POST /privacy/breaches": _written(
+        422, "operator", kind="other", people="1", words="x", noticed="2999-01-01T00:00"
+    ),
+    "POST /privacy/breaches/{breach}/steps": _written(404, "operator", step="note", words="x"),
+    "GET /privacy/breaches/{breach}/evidence": _page(404, "operator"),
     "GET /cases/{case}": _page(404, "coordinator"),
     "GET /cases/{case}/live": _page(404, "coordinator"),
     "POST /cases/{case}/ring": _written(404, "coordinator", person=NOBODY),
@@ -248,7 +322,14 @@ def routes_of(routes: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def address(template: str, fid: str = NOBODY) -> str:
     """Return the path of a template, with ``fid`` as every id in it."""
-    known = {"rtype": "Patient", "owner": "Patient", "vid": "1", "site": "00000-01", "path": "Patient/a/b/c"}
+    known = {
+        "rtype": "Patient",
+        "owner": "Patient",
+        "vid": "1",
+        "site": "00000-01",
+        "path": "Patient/a/b/c",
+        "step": "answer",
+    }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
 
@@ -261,6 +342,8 @@ class Network:
     case: UUID
     referral: UUID
     patient: str
+    own: Mapping[str, str] = field(default_factory=dict)
+    """Cookies of those whose case, referral and patient it is, by whose."""
 
     async def call(self, caller: str, key: str, *, fid: str = NOBODY) -> httpx.Response:
         row = MATRIX[key]
@@ -274,8 +357,11 @@ class Network:
 
 
 @pytest.fixture(scope="module")
-async def network(district: Hub, app: FastAPI) -> Network:
-    hub = district
+async def network(district: Hub) -> Network:
+    # Time stands still: however long the matrix takes, no token ends and every proof is fresh.
+    moment = district.now()
+    hub = replace(district, now=lambda: moment)
+    app = app_of(hub)
     owner = await add_person(hub, Role.DOCTOR, specialties=("cardiology",))
     await go_on_duty(hub, owner)
     written = chest_pain(hub.now())
@@ -287,7 +373,11 @@ async def network(district: Hub, app: FastAPI) -> Network:
         )
     # Everybody works in another province than the case.
     callers = await callers_of(hub, app, facility=CENTRAL, scope="system/Patient.cruds")
-    return Network(app, callers, case, sent.id, written.patient)
+    receiver = await add_person(hub, Role.DOCTOR, facility=PROVINCIAL)
+    coordinator = await add_person(hub, Role.COORDINATOR, facility=PROVINCIAL)
+    people = {"doctor": owner, "receiver": receiver, "coordinator": coordinator}
+    own = {who: await session_of(hub, person) for who, person in people.items()}
+    return Network(app, callers, case, sent.id, written.patient, own)
 
 
 def test_every_route_has_its_line(app: FastAPI) -> None:
@@ -351,6 +441,40 @@ async def test_somebody_else_s_referral_answers_like_none(network: Network, key:
 @pytest.mark.parametrize("key", OF_A_PATIENT)
 async def test_somebody_else_s_patient_answers_like_none(network: Network, key: str) -> None:
     await _look_alike(network, key, network.patient, but=("client",))
+
+
+WHOSE = {"consultation": "doctor", "case": "coordinator", "referral": "receiver", "fid": "doctor"}
+"""Who has a right to what is named in an address."""
+NOT_OF_A_PATIENT = {"Encounter/{fid}/$everything", "$meta-add", "$meta-delete"}
+OWN = [
+    key
+    for key in (*OF_A_CASE, *OF_A_REFERRAL, *OF_A_PATIENT)
+    if key.startswith("GET ") and not any(part in key for part in NOT_OF_A_PATIENT)
+]
+
+
+@pytest.mark.parametrize("key", OWN)
+async def test_one_s_own_is_answered_and_to_nobody_else(network: Network, key: str) -> None:
+    """The three ways of the matrix for one address: one's own, another's, and nobody's."""
+    [named] = re.findall(r"\{(consultation|case|referral|fid)\}", key)
+    theirs = {"consultation": str(network.case), "case": str(network.case), "referral": str(network.referral)}
+    id_ = theirs.get(named, network.patient)
+    method, template = key.split(" ", 1)
+    async with browser(network.app) as client:
+        cookie = {"Cookie": f"{COOKIE}={network.own[WHOSE[named]]}"}
+        own = await client.request(method, address(template, id_), headers={**MATRIX[key].headers, **cookie})
+        none = await client.request(method, address(template), headers={**MATRIX[key].headers, **cookie})
+    foreign = await network.call("doctor", key, fid=id_)
+    assert own.status_code == 200, own.text
+    if "{rtype}" not in template or template.endswith("{fid}"):
+        assert none.status_code in (404, 200)
+    assert foreign.status_code in (403, 404) or not json_entries(foreign), foreign.text
+
+
+def json_entries(answer: httpx.Response) -> list[Any]:
+    """Return what a Bundle holds."""
+    entries: list[Any] = answer.json().get("entry", [])
+    return entries
 
 
 async def _look_alike(network: Network, key: str, theirs: str, *, but: tuple[str, ...] = ()) -> None:

@@ -5,16 +5,22 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 import uvicorn
 from playwright.async_api import Browser, Page, async_playwright, expect
+from sqlalchemy import text
 
 from clinic_net.access.principals import Role
 from clinic_net.app import create_app
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.privacy import breaches
+from clinic_net.privacy import service as privacy
+from clinic_net.privacy.breaches import Found
+from clinic_net.privacy.rules import Kind
 from tests.console.support import (
     PASSWORD,
     Person,
@@ -83,6 +89,21 @@ class Site:
     people: dict[Role, Person]
 
 
+async def _owe_something(hub: Hub, case: UUID) -> None:
+    """Enter what the privacy page shows: a request that is late, one that is not, a hold and a breach."""
+    async with hub.sessions() as s, s.begin():
+        found = await (await s.connection()).execute(
+            text("select patient from consultation where id = :id"), {"id": case}
+        )
+        patient = found.scalar_one()
+        for kind, ago in ((Kind.ERASURE, 40), (Kind.COPY, 0)):
+            asked = privacy.Asked(kind, patient)
+            await privacy.receive(s, asked, by="user:x", now=hub.now() - timedelta(days=ago))
+        await privacy.place_hold(s, patient, reason="court-order", by="user:x", now=hub.now())
+        lost = Found("lost-device", ["health", "contact"], 12, "Máy tính để quên trên xe.", hub.now())
+        await breaches.enter(s, lost, by="user:x", now=hub.now())
+
+
 @pytest.fixture(scope="module")
 async def site(settings: HubSettings) -> AsyncIterator[Site]:
     with socket.socket() as listening:
@@ -102,7 +123,9 @@ async def site(settings: HubSettings) -> AsyncIterator[Site]:
         }
         await go_on_duty(hub, await add_person(hub, Role.DOCTOR, specialties=("dental", "burns")))
         await hear_from_station(hub, waiting=3)
-        yield Site(hub, url, await ask_for_a_doctor(hub), people)
+        case = await ask_for_a_doctor(hub)
+        await _owe_something(hub, case)
+        yield Site(hub, url, case, people)
         server.should_exit = True
         await serving
 
@@ -142,6 +165,7 @@ async def page_of(chromium: Browser, site: Site, role: Role | None = None) -> As
         (Role.COORDINATOR, "/board"),
         (Role.COORDINATOR, "/cases/{case}"),
         (Role.OPERATOR, "/board"),
+        (Role.OPERATOR, "/privacy"),
         (Role.DOCTOR, "/doctor"),
     ],
 )

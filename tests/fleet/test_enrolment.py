@@ -22,6 +22,7 @@ from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import on
 from clinic_net.protocol.sync import Enrolled, Report
 from tests.access.support import (
+    ELSEWHERE,
     NOW,
     OTHER_SITE,
     PAGE,
@@ -33,6 +34,7 @@ from tests.access.support import (
     app_of,
     browser,
     code_for,
+    elsewhere,
     fill,
     sign_in,
 )
@@ -249,6 +251,28 @@ async def test_an_operator_enrols_watches_and_revokes_a_station(
         assert revoked.json() == {"device": device.id, "site": SITE}
         again = await page.post(f"/fleet/v1/stations/{SITE}/revoke", headers=PAGE)
         assert (again.status_code, again.json()["code"]) == (404, "unknown-device")
+
+
+async def test_an_operator_of_another_province_meets_no_station_here(hub: Hub, app: FastAPI) -> None:
+    async with hub.sessions() as session, session.begin():
+        session.add(elsewhere())
+    person = await add_person(hub, Role.OPERATOR, facility=ELSEWHERE)
+    async with hub.sessions() as session, session.begin():
+        await service.report(session, SITE, Report(agent="0.1.0"), NOW)
+    async with browser(app, "10.4.0.2") as page:
+        await sign_in(page, person)
+        for what in ("codes", "revoke"):
+            theirs = await page.post(f"/fleet/v1/stations/{SITE}/{what}", headers=PAGE)
+            none = await page.post(f"/fleet/v1/stations/99999-01/{what}", headers=PAGE)
+            assert theirs.status_code == none.status_code == 404
+            assert theirs.text.replace(SITE, "99999-01") == none.text
+        for query in ({}, {"province": "11"}, {"facility": STATION_FACILITY}):
+            assert (await page.get("/fleet/v1/stations", params=query)).json() == []
+    async with browser(app, "10.4.0.3") as page:
+        await sign_in(page, await add_person(hub, Role.NATIONAL, facility=ELSEWHERE))
+        seen = (await page.get("/fleet/v1/stations")).json()
+        assert SITE in [station["site"] for station in seen]
+        assert (await page.post(f"/fleet/v1/stations/{SITE}/codes", headers=PAGE)).status_code == 201
 
 
 async def test_a_code_for_a_site_that_does_not_exist_is_not_issued(hub: Hub) -> None:

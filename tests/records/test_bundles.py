@@ -292,7 +292,7 @@ def test_an_entrys_resource_keeps_its_own_bytes(resources: list[dict[str, Any]],
     content = {"resourceType": "Bundle", "a": {"entry": []}, "entry": entries, "type": "batch"}
     body = json.dumps(content, indent=indent, ensure_ascii=False).encode()
 
-    _, found = read_bundle(body, base="http://hub.test/fhir")
+    _, found = asyncio.run(read_bundle(body, base="http://hub.test/fhir"))
 
     for asked, resource in zip(found, resources, strict=True):
         assert asked.text is not None

@@ -10,6 +10,8 @@ import websockets
 from websockets.typing import Origin
 
 from clinic_net.access import service as access
+from clinic_net.access import sessions
+from clinic_net.access.administration import service as administration
 from clinic_net.access.principals import Role
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.signalling import Envelope
@@ -222,6 +224,42 @@ async def test_a_person_who_signs_out_loses_the_socket_within_ten_seconds(server
     async with server.hub.sessions() as session, session.begin():
         await access.sign_out(session, token, now=now())
     assert await doctor.is_closed(within=10) == 4001
+
+
+@pytest.mark.parametrize("how", ["others", "by_name", "password", "role"])
+async def test_a_session_that_is_ended_loses_the_socket_within_ten_seconds(server: Server, how: str) -> None:
+    doctor, who, _ = await sign_in(server.hub)
+    await doctor.connect(server)
+    await doctor.until(lambda: doctor.welcomes)
+    if how == "password":
+        await access.change_password(server.hub.sessions, who, "bốn từ chẳng liên quan", now=now())
+    async with server.hub.sessions() as session, session.begin():
+        if how == "others":
+            await access.end_sessions(session, who.id, by=who.address, now=now())
+        elif how == "by_name":
+            await access.end_own_session(session, who, who.session, now=now())
+        elif how == "role":
+            operator = await access.user(session, (await sign_in(server.hub, Role.OPERATOR))[1].id)
+            await administration.set_role(session, who.id, Role.NURSE, by=operator, now=now())
+    assert await doctor.is_closed(within=10) == 4001
+
+
+async def test_a_fresh_proof_changes_the_cookie_and_keeps_the_socket(server: Server) -> None:
+    """A doctor proves in another tab that it is them; the call goes on."""
+    doctor, who, token = await sign_in(server.hub)
+    await doctor.connect(server)
+    await doctor.until(lambda: doctor.welcomes)
+    async with server.hub.sessions() as session, session.begin():
+        fresh = await sessions.renew(session, who, assurance="mfa", now=now())
+    with pytest.raises(TimeoutError):
+        await doctor.is_closed(within=2.5)
+    await doctor.close()
+    old, new = page(token), page(fresh)
+    await old.connect(server, hello=False)
+    assert await old.is_closed() == 4001
+    await new.connect(server)
+    await new.until(lambda: new.welcomes)
+    await new.close()
 
 
 async def test_a_revoked_station_loses_the_socket_within_ten_seconds_and_stops(server: Server) -> None:

@@ -56,6 +56,9 @@ def announce(network: DemoNetwork) -> None:
     for person in PEOPLE:
         print(f"    {person.role:<12} {person.login:<18} {passwords[person.login]}")
     print()
+    print("  !! DEMONSTRATION: every role signs in with a password alone (CLINIC_NET_MFA_ROLES=[]).")
+    print("  !! A real hub asks coordinators, operators and auditors for a second factor.")
+    print()
     print("  1. As a doctor, sign in and go on duty.")
     print("  2. At a station, open a visit, enter vital signs, ask for a doctor.")
     print("  Ctrl-C stops everything; the data stays in", network.folder, flush=True)

@@ -35,6 +35,9 @@ class DemoNetwork:
             "hub",
             [str(BIN / "clinic-net"), "serve", "--port", str(hub_port), "--data", str(self.hub_data)],
             folder / "logs" / "hub.log",
+            environment={
+                "CLINIC_NET_MFA_ROLES": "[]"
+            },  # nobody has a telephone to enrol: said where it is announced
         )
         self.agents = [
             Program(

@@ -11,6 +11,7 @@ from clinic_net.kernel.embedded.errors import DataFolderUnusable
 
 FILE = "secrets.json"
 _BYTES = 32
+_NOT_ALWAYS = frozenset({"token_key_before"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class EmbeddedKeys:
     database_password: str = field(repr=False)
     database_admin_password: str = field(repr=False)
     redis_password: str = field(repr=False)
+    token_key_before: str = field(default="", repr=False)
+    """What ``rotate`` put the token key in the place of, until ``retire``."""
 
     @classmethod
     def load(cls, data: Path) -> Self:
@@ -34,13 +37,39 @@ class EmbeddedKeys:
         path = data / FILE
         names = [each.name for each in fields(cls)]
         known = _read(path)
-        missing = [name for name in names if name not in known]
+        missing = [name for name in names if name not in known and name not in _NOT_ALWAYS]
         if missing:
             known |= {name: secrets.token_urlsafe(_BYTES) for name in missing}
             _write(path, known)
         elif path.stat().st_mode & 0o077:
             path.chmod(0o600)
-        return cls(**{name: known[name] for name in names})
+        return cls(**{name: known[name] for name in names if name in known})
+
+
+def rotate(data: Path) -> None:
+    """Make a new token key and keep the one that was in force as the one before.
+
+    Errors: :class:`DataFolderUnusable` when there are no keys here, or they cannot be read.
+    """
+    known = _read(data / FILE)
+    if "token_key" not in known:
+        raise DataFolderUnusable(f"{data} holds no keys of a hub")
+    _write(
+        data / FILE,
+        known | {"token_key_before": known["token_key"], "token_key": secrets.token_urlsafe(_BYTES)},
+    )
+
+
+def retire(data: Path) -> bool:
+    """Forget the key before this one; whether there was one.
+
+    Errors: :class:`DataFolderUnusable` when the keys cannot be read.
+    """
+    known = _read(data / FILE)
+    if known.pop("token_key_before", None) is None:
+        return False
+    _write(data / FILE, known)
+    return True
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -18,6 +18,8 @@ from clinic_net.kernel.embedded.keys import EmbeddedKeys
 from clinic_net.kernel.embedded.processes import ServerProcess
 
 ROLE = DATABASE = "clinic_net"
+REQUESTS = ("clinic_net_app", "clinic_net_system")
+"""Whom the hub's requests work as, people's and systems': they cannot sign in and own nothing (``kernel.db``)."""
 _ADMIN = "postgres"
 _PORT = 5432
 """Only a part of the socket's name: the server listens on no address."""
@@ -185,6 +187,10 @@ class Postgres:
             if not _exists(admin, "SELECT 1 FROM pg_roles WHERE rolname = %s", ROLE):
                 admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(role))
             admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, password))
+            for working in REQUESTS:
+                if not _exists(admin, "SELECT 1 FROM pg_roles WHERE rolname = %s", working):
+                    admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(working)))
+                admin.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(working), role))
             if not _exists(admin, "SELECT 1 FROM pg_database WHERE datname = %s", DATABASE):
                 admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), role))
 

@@ -84,6 +84,7 @@ class EmbeddedServices:
             "database": self.database_url,
             "redis": self.redis_url,
             "token_key": self.keys.token_key,
+            "token_key_before": self.keys.token_key_before or None,
             "turn_secret": self.keys.turn_secret,
             "data": self._data,
         }

@@ -1,0 +1,1 @@
+"""Administering people: who may touch whom, and what needs a second administrator."""
