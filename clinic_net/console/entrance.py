@@ -73,6 +73,7 @@ def goes_on_to(request: Request) -> str:
 def _sign_in_page(
     request: Request, *, status: int = 200, problem: str | None = None, wait: int = 0
 ) -> Response:
+    settings = hub_of(request).settings
     page = render(
         request,
         "sign_in.html",
@@ -80,7 +81,8 @@ def _sign_in_page(
         status=status,
         problem=problem,
         retry_after=wait,
-        passkeys=browsers.relying_of(hub_of(request).settings).possible,
+        passkeys=browsers.relying_of(settings).possible,
+        elsewhere=(settings.oidc_name or settings.oidc_issuer) if settings.oidc_issuer else "",
     )
     if wait:
         page.headers["Retry-After"] = str(wait)

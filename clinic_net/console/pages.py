@@ -13,7 +13,6 @@ from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.proof.errors import VerificationNeeded
 from clinic_net.console import access_words, i18n, words
 from clinic_net.kernel.errors import Refusal, Unauthenticated
-from clinic_net.kernel.http import hub_of
 
 _HERE = Path(__file__).parent
 
@@ -41,9 +40,7 @@ def render(
 ) -> HTMLResponse:
     """Return a page or a fragment. ``facts`` are what its template names; a missing one is an error."""
     environment = _environment(i18n.language_of(request, default=user.language if user else ""))
-    settings = hub_of(request).settings
-    elsewhere = (settings.oidc_name or settings.oidc_issuer) if settings.oidc_issuer else ""
-    told = {"user": user, "path": request.url.path, "elsewhere": elsewhere, **facts}
+    told = {"user": user, "path": request.url.path, **facts}
     text = environment.get_template(template).render(**told)
     return HTMLResponse(text, status)
 

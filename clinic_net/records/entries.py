@@ -80,12 +80,14 @@ async def read_bundle(text: bytes, *, base: str) -> tuple[str, list[Entry]]:
     members: dict[str, Any] = {}
     found: list[tuple[Any, str | None]] = []
     for entry in read_entries(text, limit=MAX_BYTES, members=members):
+        if len(found) == MAX_ENTRIES:
+            raise MalformedRequest(f"entry must be a list of at most {MAX_ENTRIES}")
         found.append(entry)
         await breathe(len(found))
     kind = members.get("type")
     if members.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
         raise MalformedRequest("a Bundle of type transaction or batch is expected here")
-    if "entry" in members or len(found) > MAX_ENTRIES:
+    if "entry" in members:
         raise MalformedRequest(f"entry must be a list of at most {MAX_ENTRIES}")
     entries = []
     for position, (entry, resource) in enumerate(found):

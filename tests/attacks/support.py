@@ -90,7 +90,13 @@ class Ground:
         login = f"{role}-{uuid4().hex[:8]}"
         async with self.hub.sessions() as s, s.begin():
             await access.add_user(
-                s, login=login, role=role, facility=facility, password=PASSWORD, now=self.hub.now()
+                s,
+                login=login,
+                role=role,
+                facility=facility,
+                password=PASSWORD,
+                patient=(own or "nobody") if role is Role.CITIZEN else None,
+                now=self.hub.now(),
             )
             await s.flush()
             found = await (await s.connection()).execute(

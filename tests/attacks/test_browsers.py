@@ -75,6 +75,7 @@ def _common(answer: httpx.Response) -> None:
 
 async def test_an_error_nobody_foresaw_is_told_as_guarded_as_a_page(hub: Hub) -> None:
     app = create_app(hub.settings, with_worker=False)
+    app.state.hub = replace(hub, requests=None)  # type: ignore[arg-type]  # what nobody foresaw
     answer = await _get(app, "/doctor", {"Accept": "text/html", "Cookie": "clinic_net_session=x"})
     assert answer.status_code == 500
     assert answer.headers["x-content-type-options"] == "nosniff"

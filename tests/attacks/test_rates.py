@@ -65,7 +65,7 @@ async def test_a_caller_who_asks_too_much_is_told_when_to_come_back(
         name = "person" if who == "doctor" else who
         assert answer.headers["ratelimit-policy"] == f'"{name}";q={FEW};w=60'
         assert answer.headers["ratelimit"].startswith(f'"{name}";r=0;t=')
-        other = {"doctor": "nurse", "client": "doctor", "station": "coordinator"}[who]
+        other = {"doctor": "nurse", "client": "auditor", "station": "coordinator"}[who]
         served = await call(app, "/access/v1/session", await callers.headers_of(other))
         assert served.status_code == 200, "another one is not concerned"
 

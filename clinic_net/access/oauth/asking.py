@@ -18,7 +18,7 @@ from clinic_net.access.oauth import store
 from clinic_net.access.oauth.issuer import Issuer
 from clinic_net.access.oauth.model import Code, Grant, Launch
 from clinic_net.access.oauth.provider import App, Pairs, Provider, Wish, back_to
-from clinic_net.access.policy import may
+from clinic_net.access.policy import TOLD_BY_THE_HUB, may
 from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.scopes import Asked
 from clinic_net.fhir.definitions import resource_types
@@ -75,7 +75,9 @@ async def ask(
     if launched_for is None and (wish.get("launch") or "launch" in wish.scope.named):
         raise provider.refused("invalid_request", "the launch is not known, over or used", asked)
     within = scopes.within_role(
-        wish.scope.resources, resource_types(), lambda rtype, action: may(user, rtype, action)
+        wish.scope.resources,
+        resource_types() - TOLD_BY_THE_HUB,
+        lambda rtype, action: may(user, rtype, action),
     )
     offer = Asked(within, wish.scope.named)
     if wish.scope.resources and not within:
