@@ -11,6 +11,8 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from sqlalchemy import text
 
+from clinic_net.access.http import COOKIE
+from clinic_net.access.keys import digest
 from clinic_net.access.principals import Role
 from clinic_net.kernel.hub import Hub
 from tests.access.programs import BACK, HUB, Program, add_patient, agree, back, bearer
@@ -334,6 +336,30 @@ async def test_a_system_is_no_program_and_a_program_no_system(
     answer = await person.get("/oauth/userinfo", headers=bearer(callers.bearers["client"]))
     assert answer.status_code == 403
     assert BACK not in (await person.get(program.request(client_id="client-unknown"))).text
+
+
+async def test_a_program_stays_let_in_when_its_person_s_cookie_gets_a_new_value(
+    district: Hub, app: FastAPI, doctor: Person, patient: str
+) -> None:
+    """A fresh proof changes the cookie; the sign-in, and what depends on it, goes on under its name."""
+    program = await Program.register(district, scope="launch/patient online_access patient/*.rs")
+    renewed = "r" * 43
+    async with signed_in(app, doctor) as client:
+        before = await program.whole(client, patient)
+        cookie = digest(client.cookies[COOKIE])
+        async with district.sessions() as session, session.begin():
+            await (await session.connection()).execute(
+                text("update access_session set token = :new where token = :old"),
+                {"new": digest(renewed), "old": cookie},
+            )
+        client.cookies.clear()
+        client.cookies.set(COOKIE, renewed)
+        headers = bearer(before["access_token"])
+        assert (await client.get(f"/fhir/Patient/{patient}", headers=headers)).status_code == 200
+        assert (await program.refresh(client, before["refresh_token"])).status_code == 200
+        assert (await program.whole(client, patient))["patient"] == patient
+        await client.post("/sign-out")
+        assert (await client.get(f"/fhir/Patient/{patient}", headers=headers)).status_code == 401
 
 
 @pytest.fixture(scope="module")

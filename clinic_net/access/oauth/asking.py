@@ -137,7 +137,7 @@ async def allow(
         id=new_id(now),
         client_id=wish.app.id,
         user_id=user.id,
-        session=None if offline else held.token,
+        session=None if offline else held.name or held.token,
         scope=str(granted),
         patient=about if granted.wants_patient or opened_for else None,
         nonce=wish.get("nonce")[:300] or None,

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, or_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -12,6 +13,11 @@ from clinic_net.access.model import Client, Session, User
 from clinic_net.access.oauth.model import Code, Grant, Launch, OutsideIdentity, RefreshToken
 
 _KEPT = timedelta(days=7)
+
+
+def _called(name: Any) -> ColumnElement[bool]:
+    """The condition for the sign-in of a name: its token changes when the person proves anew to be there."""
+    return or_(col(Session.name) == name, and_(col(Session.name).is_(None), col(Session.token) == name))
 
 
 async def code_for_use(session: AsyncSession, digest: bytes) -> Code | None:
@@ -42,7 +48,7 @@ async def standing(session: AsyncSession, grant_id: UUID, now: datetime) -> tupl
     person still signed in where it depends on that."""
     signed_in = exists().where(
         and_(
-            col(Session.token) == col(Grant.session),
+            _called(col(Grant.session)),
             col(Session.ended_at).is_(None),
             col(Session.expires_at) > now,
         )
@@ -104,8 +110,9 @@ async def launchable(session: AsyncSession) -> Sequence[Client]:
     return (await session.exec(statement)).all()
 
 
-async def session_of(session: AsyncSession, token: bytes) -> Session | None:
-    return await session.get(Session, token)
+async def session_of(session: AsyncSession, name: bytes) -> Session | None:
+    """Return a sign-in by its name, which stays when its cookie gets a new value."""
+    return (await session.exec(select(Session).where(_called(name)))).one_or_none()
 
 
 async def linked(session: AsyncSession, issuer: str, subject: str) -> OutsideIdentity | None:
