@@ -131,7 +131,7 @@ async def test_17_old_versions_follow_the_right_of_today(ground: Ground) -> None
 
 
 async def test_18_everything_asks_for_the_right_at_every_hop(ground: Ground) -> None:
-    """#18: ``$everything`` through a linked Patient; there is no ``$export``, and no ``$access-history``."""
+    """#18, #65: ``$everything`` through a linked Patient; there is no ``$export``, and no ``$access-history``."""
     theirs = await ground.patient()
     link = [{"other": {"reference": f"Patient/{theirs}"}, "type": "seealso"}]
     mine = await ground.patient(HOSPITAL, link=link)

@@ -189,6 +189,7 @@ async def test_who_does_not_hold_the_key_or_signed_another_code_is_refused(
 async def test_guessing_is_stopped_after_five_tries_and_the_count_survives_the_refusals(
     hub: Hub, web: httpx.AsyncClient, clock: Clock
 ) -> None:
+    """#8: five tries, then nobody with this beginning of a code; reuse and races have tests beside this one."""
     for last in "23456":
         assert (await Device.fresh().enrol(web, f"YYYYY-YYYY{last}")).status_code == 404
     stopped = await Device.fresh().enrol(web, "YYYYY-YYYY7")
