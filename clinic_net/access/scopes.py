@@ -14,7 +14,7 @@ from clinic_net.access.errors import ScopeMalformed
 
 _GRAMMAR = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,39})\.(read|write|\*|c?r?u?d?s?)")
 _VERSION_1 = {"read": "rs", "write": "cud", "*": "cruds"}
-_MOST_SCOPES = 200
+_MOST_SCOPES = 1000
 _ACTIONS = "cruds"
 
 NAMED = frozenset(
@@ -110,7 +110,22 @@ def reduce(asked: Iterable[Scope], granted: Iterable[Scope]) -> frozenset[Scope]
             )
             if actions:
                 reduced.add(Scope(wish.level, narrower, actions))
-    return frozenset(reduced)
+    return _plain(reduced)
+
+
+def _plain(scopes: Iterable[Scope]) -> frozenset[Scope]:
+    """Leave out what a ``*`` of the same level says already."""
+    every = tuple(scopes)
+    wide = [scope for scope in every if scope.type == "*"]
+    return frozenset(
+        scope
+        for scope in every
+        if not any(
+            scope is not other and scope.level == other.level and set(scope.actions) <= set(other.actions)
+            for other in wide
+            if scope.type != "*" or scope.actions != other.actions
+        )
+    )
 
 
 def within_role(

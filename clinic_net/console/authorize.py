@@ -116,7 +116,7 @@ async def answer(visit: Visiting) -> Response:
     """
     if visit is None:
         raise NotSignedIn
-    form = await visit.request.form(max_files=0, max_fields=300)
+    form = await visit.request.form(max_files=0, max_fields=1000)
     query, decision = str(form.get("request", "")), str(form.get("decision", ""))
     if decision not in ("allow", "deny"):
         ticked = frozenset(str(value) for value in form.getlist("scope"))
