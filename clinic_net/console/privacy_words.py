@@ -19,7 +19,7 @@ PRIVACY: Mapping[str, str] = MappingProxyType(
         # how far it is
         "received": N_("Received"),
         "answered": N_("The person has been answered"),
-        "done": N_("Done"),
+        "done": N_("Carried out"),
         "refused": N_("Refused"),
         # why it is refused
         "not-the-person": N_("Not asked by the person or a guardian"),

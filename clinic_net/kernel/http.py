@@ -56,6 +56,11 @@ async def _unit_of_work(hub: "CurrentHub") -> AsyncIterator[AsyncSession]:
         yield session
 
 
+async def _hubs_work(hub: "CurrentHub") -> AsyncIterator[AsyncSession]:
+    async with hub.sessions() as session, session.begin():
+        yield session
+
+
 def _now(hub: "CurrentHub") -> datetime:
     return hub.now()
 
@@ -67,6 +72,13 @@ UnitOfWork = Annotated[AsyncSession, Depends(_unit_of_work, scope="function")]
 
 With FastAPI's default scope the commit comes after the response: a failed commit would be answered 200.
 Never inject it into a WebSocket: it would live as long as the socket.
+"""
+
+HubsWork = Annotated[AsyncSession, Depends(_hubs_work, scope="function")]
+"""The same for what the hub does by itself at somebody's request: not kept to the records that the caller may see.
+
+Only for those whose office it is, and who are shown nothing of a record. It is a connection beside the caller's own, of
+another pool: nobody who holds one of these waits for one of those.
 """
 
 Now = Annotated[datetime, Depends(_now)]

@@ -1,4 +1,4 @@
-"""Every attack of the checklist is a test: its number stands in a docstring, "#13", "Attack 13" or "Attacks 3 and 4"."""
+"""Every attack of the checklist is a test: its number stands in a docstring ("#13", "Attack 13", "Attacks 3 and 4")."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ TESTS = Path(__file__).parents[1]
 ALL = frozenset(range(1, 75))
 NUMBERS = re.compile(r"\b[Aa]ttacks?\s+((?:\d+)(?:\s*(?:,|and|to|–|-)\s*\d+)*)")
 NOT_YET: frozenset[int] = frozenset({9})
-"""Attacks whose tests are not here yet (9, a cloned disk: what stations push carries no sequence of its device yet). Only ever smaller: a number that has its test must leave."""
+"""Attacks whose tests are not here yet (9, a cloned disk: what stations push carries no sequence of its device yet).
+Only ever smaller: a number that has its test must leave."""
 
 
 def numbers_in(text: str) -> set[int]:

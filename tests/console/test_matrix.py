@@ -80,7 +80,7 @@ def _fhir(status: int, *callers: str, json: Any = None) -> Row:
 
 
 CLINICIANS = ("doctor", "nurse", "coordinator")
-READERS = (*CLINICIANS, "client")
+READERS = (*CLINICIANS, "citizen", "client")
 WRITERS = ("doctor", "nurse", "client")
 PEOPLE = (*CLINICIANS, "operator", "auditor", "national", "citizen")
 ADMINISTRATORS = ("operator", "national")
@@ -208,8 +208,8 @@ MATRIX: dict[str, Row] = {
     "HEAD /fhir/_async/{name}": _fhir(404, *PEOPLE, "client"),
     "DELETE /fhir/_async/{name}": _fhir(404, *PEOPLE, "client"),
     "POST /fhir/Patient/{fid}/$everything": _fhir(404, *READERS, json=NOTHING_MORE),
-    "POST /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS, json=NOTHING_MORE),
-    "POST /fhir/Observation/$lastn": _fhir(400, *CLINICIANS, json=NOTHING_MORE),
+    "POST /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS, "citizen", json=NOTHING_MORE),
+    "POST /fhir/Observation/$lastn": _fhir(400, *CLINICIANS, "citizen", json=NOTHING_MORE),
     "GET /fhir/{rtype}/{fid}/$validate": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}/$validate": _fhir(404, *READERS),
     "POST /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS, json=NOTHING_MORE),
@@ -229,10 +229,10 @@ MATRIX: dict[str, Row] = {
     },
     **{f"{method} /fhir": Row(_all(405), FHIR) for method in ("DELETE", "PATCH", "PUT")},
     "HEAD /fhir/Patient/{fid}/$everything": _fhir(404, *READERS),
-    "GET /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
-    "HEAD /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS),
-    "GET /fhir/Observation/$lastn": _fhir(400, *CLINICIANS),
-    "HEAD /fhir/Observation/$lastn": _fhir(400, *CLINICIANS),
+    "GET /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS, "citizen"),
+    "HEAD /fhir/Encounter/{fid}/$everything": _fhir(404, *CLINICIANS, "citizen"),
+    "GET /fhir/Observation/$lastn": _fhir(400, *CLINICIANS, "citizen"),
+    "HEAD /fhir/Observation/$lastn": _fhir(400, *CLINICIANS, "citizen"),
     "POST /fhir/Patient/$match": _fhir(400, *READERS, json={"resourceType": "Parameters"}),
     "GET /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS),
     "HEAD /fhir/{rtype}/{fid}/$meta": _fhir(404, *READERS),
@@ -271,12 +271,12 @@ MATRIX: dict[str, Row] = {
     "GET /programs": _page(200, *PEOPLE),
     "POST /programs/{grant}/end": _written(404, *PEOPLE),
     "POST /programs/{client}/open": _written(404, "doctor", consultation=NOBODY),
-    # A citizen without a record of their own has no page either.
-    "GET /me": _page(403),
-    "GET /me/copy": _page(403),
-    "POST /me/consents": _written(403, decision="deny", facility="11007"),
-    "POST /me/consents/{consent_id}/withdraw": _written(403),
-    "POST /me/corrections": _written(403, words="Sai tên"),
+    # This citizen's record has not arrived yet.
+    "GET /me": _page(200, "citizen"),
+    "GET /me/copy": _page(404, "citizen"),
+    "POST /me/consents": _written(404, "citizen", decision="deny", facility="11007"),
+    "POST /me/consents/{consent_id}/withdraw": _written(404, "citizen"),
+    "POST /me/corrections": _written(404, "citizen", words="Sai tên"),
     "GET /emergency": _page(200, "doctor", "nurse"),
     "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
@@ -286,16 +286,16 @@ MATRIX: dict[str, Row] = {
     ),
     "GET /board": _page(200, "coordinator", "operator"),
     "GET /board/live": _page(200, "coordinator", "operator"),
-    "GET /privacy": _page(200, "operator"),
-    "POST /privacy/requests": _written(404, "operator", patient=NOBODY, kind="copy"),
-    "POST /privacy/requests/{request_id}/{step}": _written(404, "operator"),
-    "POST /privacy/holds": _written(404, "operator", patient=NOBODY, reason="dispute"),
-    "POST /privacy/holds/{hold_id}/lift": _written(404, "operator"),
+    "GET /privacy": _page(200, "operator", "national"),
+    "POST /privacy/requests": _written(404, "operator", "national", patient=NOBODY, kind="copy"),
+    "POST /privacy/requests/{request_id}/{step}": _written(404, "operator", "national"),
+    "POST /privacy/holds": _written(404, "operator", "national", patient=NOBODY, reason="dispute"),
+    "POST /privacy/holds/{hold_id}/lift": _written(404, "operator", "national"),
     "POST /privacy/breaches": _written(
-        422, "operator", kind="other", people="1", words="x", noticed="2999-01-01T00:00"
+        422, "operator", "national", kind="other", people="1", words="x", noticed="2999-01-01T00:00"
     ),
-    "POST /privacy/breaches/{breach}/steps": _written(404, "operator", step="note", words="x"),
-    "GET /privacy/breaches/{breach}/evidence": _page(404, "operator"),
+    "POST /privacy/breaches/{breach}/steps": _written(404, "operator", "national", step="note", words="x"),
+    "GET /privacy/breaches/{breach}/evidence": _page(404, "operator", "national"),
     "GET /cases/{case}": _page(404, "coordinator"),
     "GET /cases/{case}/live": _page(404, "coordinator"),
     "POST /cases/{case}/ring": _written(404, "coordinator", person=NOBODY),

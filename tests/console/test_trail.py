@@ -62,7 +62,7 @@ async def test_events_are_found_by_patient_person_place_kind_and_day(
         assert doctor.login in whole
         assert "20/11/2026 10:00" in whole
         assert "22/11/2026 10:00" in whole
-        assert "Điều trị" in whole
+        assert "Khám chữa bệnh" in whole
         assert one in await search(client, person=doctor.login)
         assert one not in await search(client, person=doctor.login, kind="user")
         assert "20/11/2026 10:00" not in await search(client, patient=one, since="2026-11-21")
