@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
-from clinic_net.access import store
+from clinic_net.access import care_store
 from clinic_net.access.model import CareRelation, Restriction
 from clinic_net.access.reach import EMERGENCY, Record, RecordScope, Refused, Relation, permits
 from clinic_net.kernel.ids import new_id
@@ -42,7 +42,7 @@ async def grant_care(  # noqa: PLR0913 -- a relation has so many parts
         tenant=tenant,
         source=source,
     )
-    if await store.care_covers(session, relation):
+    if await care_store.care_covers(session, relation):
         return
     session.add(relation)
     await session.flush()
@@ -58,13 +58,13 @@ async def grant_care(  # noqa: PLR0913 -- a relation has so many parts
 
 async def end_care(session: AsyncSession, *, patient: str, grantee: str, basis: str, at: datetime) -> None:
     """End a kind of care relation at ``at``; what would end earlier stays as it is."""
-    ended = await store.end_care(session, patient=patient, grantee=grantee, basis=basis, at=at)
+    ended = await care_store.end_care(session, patient=patient, grantee=grantee, basis=basis, at=at)
     await audit.record_many(session, [_end(relation) for relation in ended], at=at)
 
 
 async def end_care_from(session: AsyncSession, source: str, *, bases: Collection[str], at: datetime) -> None:
     """End at ``at`` the relations of these kinds that follow from a record, whoever's they are."""
-    ended = await store.end_source(session, source, bases=bases, at=at)
+    ended = await care_store.end_source(session, source, bases=bases, at=at)
     await audit.record_many(session, [_end(relation) for relation in ended], at=at)
 
 
@@ -75,7 +75,7 @@ def _end(relation: CareRelation) -> audit.Event:
 
 async def relations_of(session: AsyncSession, patient: str) -> tuple[Relation, ...]:
     """Return a patient's care relations, past and future ones too, for :func:`policy.permits`."""
-    return tuple(_relation(row) for row in await store.care_of(session, patient))
+    return tuple(_relation(row) for row in await care_store.care_of(session, patient))
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,15 @@ async def second_look(
     relations: list[Relation] = []
     refused: list[Refused] = []
     if patients and scope.grantee is not None:
-        relations = [_relation(row) for row in await store.care_between(session, scope.known_as, patients)]
+        relations = [
+            _relation(row) for row in await care_store.care_between(session, scope.known_as, patients)
+        ]
     if patients and scope.names:
         refused = [
             Refused(row.grantee, row.patient, row.since, row.until, row.tenant)
-            for row in await store.refusals(session, scope.names, patients)
+            for row in await care_store.refusals(session, scope.names, patients)
         ]
-    stopped = await store.restricted(session, patients) if patients else set()
+    stopped = await care_store.restricted(session, patients) if patients else set()
     calm = [relation for relation in relations if relation.basis != EMERGENCY]
     broken = [relation for relation in relations if relation.basis == EMERGENCY and relation.holds(now)]
     wrong, purpose = [], scope.purpose

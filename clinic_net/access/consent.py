@@ -16,7 +16,7 @@ from uuid import UUID
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
-from clinic_net.access import care, store
+from clinic_net.access import care, care_store, store
 from clinic_net.access.errors import ConsentNotEnforceable, ConsentNotYours, ConsentToOneself
 from clinic_net.access.model import ConsentRow
 from clinic_net.fhir.dates import LATEST, date_range
@@ -79,7 +79,7 @@ async def understood(session: AsyncSession, given: Given, *, now: datetime) -> S
         ConsentNotYours: it takes back what a citizen refused, and its writer is neither they nor who wrote it down.
     """
     if given.author.startswith("user:") and given.patient not in given.own:
-        for row in await store.open_consents(session, given.fid):
+        for row in await care_store.open_consents(session, given.fid):
             if row.decision == "deny" and row.verified_by != given.author:
                 raise ConsentNotYours
     if given.resource is None or given.patient is None or not is_privacy(given.resource):
@@ -94,7 +94,7 @@ async def understood(session: AsyncSession, given: Given, *, now: datetime) -> S
 
 async def follow(session: AsyncSession, given: Given, said: Statement | None, *, now: datetime) -> None:
     """Take on what a Consent that has just been stored says. What it said before is over."""
-    ended = await store.withdraw_consents(session, given.fid, now)
+    ended = await care_store.withdraw_consents(session, given.fid, now)
     source = f"Consent/{given.fid}"
     if ended:
         await care.end_care_from(session, source, bases=[BASIS], at=now)
@@ -243,7 +243,7 @@ async def consents_of(session: AsyncSession, patient: str, *, now: datetime) -> 
             row.withdrawn_at,
             row.status == "active" and (row.until is None or row.until > now),
         )
-        for row in await store.consents_of(session, patient)
+        for row in await care_store.consents_of(session, patient)
     ]
 
 

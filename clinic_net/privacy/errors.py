@@ -28,7 +28,7 @@ class NotOpen(Conflict):
 class SecondPersonNeeded(Conflict):
     """Whoever received a request for erasure does not carry it out."""
 
-    code = "second-person-needed"
+    code = "another-person-needed"
 
 
 class OnHold(Conflict):

@@ -51,7 +51,7 @@ async def test_an_erasure_is_entered_by_one_and_carried_out_by_another(
         [done] = _steps(page.text, "done")
         refused = await one.post(done)
         assert refused.status_code == 409
-        assert "second-person-needed" in refused.text
+        assert "another-person-needed" in refused.text
         assert (await one.post(done.replace("/done", "/answer"))).status_code == 303
     async with signed_in(app, operators[1]) as other:
         assert (await other.post(done)).status_code == 303
