@@ -104,7 +104,7 @@ async def _user_and_session(
     statement = (
         select(User, Session)
         .join(Session, col(Session.user_id) == col(User.id))
-        .where(which, *_open_session(now))
+        .where(which, *open_now(now))
         .execution_options(populate_existing=True)
     )
     row = (await session.exec(statement)).one_or_none()
@@ -120,7 +120,8 @@ def _named(names: Collection[bytes]) -> ColumnElement[bool]:
     )
 
 
-def _open_session(now: datetime) -> tuple[ColumnElement[bool], ...]:
+def open_now(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The conditions under which a session is open: not ended, over or idle too long, and its person still here."""
     used = func.coalesce(col(Session.last_used_at), col(Session.created_at))
     idle = func.make_interval(0, 0, 0, 0, 0, 0, col(Session.idle_seconds))
     return (
@@ -139,7 +140,7 @@ async def open_sessions(
     statement = (
         select(func.coalesce(col(Session.name), col(Session.token)), used)
         .join(User, col(Session.user_id) == col(User.id))
-        .where(_named(names), *_open_session(now))
+        .where(_named(names), *open_now(now))
     )
     return {bytes(name): at for name, at in await session.exec(statement)}
 
@@ -171,7 +172,7 @@ async def sessions_of(session: AsyncSession, user_id: UUID, now: datetime) -> Se
     statement = (
         select(Session)
         .join(User, col(Session.user_id) == col(User.id))
-        .where(col(Session.user_id) == user_id, *_open_session(now))
+        .where(col(Session.user_id) == user_id, *open_now(now))
     )
     return (await session.exec(statement)).all()
 

@@ -30,16 +30,25 @@ class Gate:
                 await self._turns.acquire()
         except TimeoutError:
             raise Unavailable("the hub is busy; try again") from None
+        global _heavy
+        _heavy += 1
         try:
             yield
         finally:
+            _heavy -= 1
             self._turns.release()
 
 
-_PAUSE = 0.002
+_PAUSE = 0.003
 """Seconds that a heavy request leaves to light ones that are under way: a round trip to the database, or two."""
 
 _light = 0
+_heavy = 0
+
+
+def busy() -> bool:
+    """Whether requests are under way here that work in the background should leave the processor to."""
+    return _light > 0 or _heavy > 0
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.model import Client, Session, User
 from clinic_net.access.oauth.model import Code, Grant, Launch, OutsideIdentity, RefreshToken
+from clinic_net.access.store import open_now
 
 _KEPT = timedelta(days=7)
 
@@ -46,13 +47,7 @@ async def grant(session: AsyncSession, grant_id: UUID) -> Grant | None:
 async def standing(session: AsyncSession, grant_id: UUID, now: datetime) -> tuple[Grant, User] | None:
     """Return a grant that holds, and whose it is: not revoked or over, program and person still here, and the
     person still signed in where it depends on that."""
-    signed_in = exists().where(
-        and_(
-            _called(col(Grant.session)),
-            col(Session.ended_at).is_(None),
-            col(Session.expires_at) > now,
-        )
-    )
+    signed_in = exists().where(and_(_called(col(Grant.session)), *open_now(now)))
     statement = (
         select(Grant, User)
         .join(User, col(User.id) == col(Grant.user_id))
