@@ -71,7 +71,7 @@ def create_app(
                 # as long as the process need not be looked at again.
                 gc.collect()
                 gc.freeze()
-                gc.set_threshold(100_000, 50, 100)
+                gc.set_threshold(50_000, 20, 100)
                 yield
                 if background is not None:
                     background.cancel()

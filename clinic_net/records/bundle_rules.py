@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from clinic_net.access.policy import RecordScope, demand, scope_of
@@ -36,7 +37,7 @@ class Asking:
     now: datetime
     with_resources: bool = False
 
-    @property
+    @cached_property
     def scope(self) -> RecordScope:
         return scope_of(self.caller)
 

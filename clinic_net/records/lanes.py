@@ -145,16 +145,17 @@ class Lanes:
         now = self._hub.now()
         async with self._hub.links.begin() as s:
             valid = await _valid(s, asked)
-            heads: dict[tuple[RecordScope, str, str], Head] = {}
-            for scope, identities in _wanted(asked, valid).items():
+            heads: dict[ClientPrincipal, Mapping[tuple[str, str], Head]] = {}
+            for scope, callers in _by_scope(valid).items():
+                identities = [(one.rtype, one.fid) for one in asked if one.caller in callers]
                 found = await store.find_each(s, identities, scope=scope, now=now)
-                heads |= {(scope, *identity): head for identity, head in found.items()}
+                heads |= dict.fromkeys(callers, found)
             answers: list[Stored | Exception] = []
             events: list[audit.Event] = []
             for one in asked:
                 try:
                     _demand_valid(one.caller, valid)
-                    stored = current(heads.get((scope_of(one.caller), one.rtype, one.fid)))
+                    stored = current(heads[one.caller].get((one.rtype, one.fid)))
                 except Refusal as refusal:
                     answers.append(refusal)
                     continue
@@ -278,13 +279,10 @@ def _demand_valid(caller: ClientPrincipal, valid: frozenset[ClientPrincipal]) ->
         raise CredentialRevoked
 
 
-def _wanted(
-    asked: Sequence[Reading], valid: frozenset[ClientPrincipal]
-) -> Mapping[RecordScope, list[tuple[str, str]]]:
-    found: dict[RecordScope, list[tuple[str, str]]] = {}
-    for one in asked:
-        if one.caller in valid:
-            found.setdefault(scope_of(one.caller), []).append((one.rtype, one.fid))
+def _by_scope(callers: frozenset[ClientPrincipal]) -> Mapping[RecordScope, set[ClientPrincipal]]:
+    found: dict[RecordScope, set[ClientPrincipal]] = {}
+    for caller in callers:
+        found.setdefault(scope_of(caller), set()).add(caller)
     return found
 
 

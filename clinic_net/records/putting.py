@@ -254,8 +254,15 @@ def _abandon_units(steps: Sequence[_Step]) -> None:
 
 def _by_scope(steps: Sequence[_Step]) -> Mapping[RecordScope, list[_Step]]:
     found: dict[RecordScope, list[_Step]] = {}
+    scope: RecordScope | None = None
+    mine: list[_Step] = []
     for step in steps:
-        found.setdefault(step.order.scope, []).append(step)
+        if (
+            step.order.scope is not scope
+        ):  # a bundle's orders share one; to hash it for each costs more than this
+            scope = step.order.scope
+            mine = found.setdefault(scope, [])
+        mine.append(step)
     return found
 
 
