@@ -96,7 +96,7 @@ class Lanes:
         self._searches: Convoy[Looking, Found] = Convoy(self._search, most=32, at_once=1)
         self._writes: Convoy[Writing, Stored] = Convoy(self._write, at_once=1)
         self._bundles: Convoy[Storing, list[Stored]] = Convoy(
-            self._store, at_once=2, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
+            self._store, at_once=1, most=_TOGETHER, weigh=lambda asked: len(asked.bundle.orders)
         )
         # What travels takes two connections a lane at most; what goes by itself never takes the rest.
         self.heavy = Gate(at_once=1, patience=hub.settings.database_wait)
