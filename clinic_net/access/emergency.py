@@ -27,6 +27,7 @@ from clinic_net.access.errors import (
 )
 from clinic_net.access.model import Emergency
 from clinic_net.access.principals import Role, UserPrincipal
+from clinic_net.access.proof.rules import FRESH_FOR
 from clinic_net.access.reach import EMERGENCY, SAVING
 from clinic_net.directory import service as directory
 from clinic_net.kernel.db import Sessions
@@ -36,7 +37,6 @@ from clinic_net.kernel.ids import new_id
 log = structlog.get_logger()
 
 OPEN_FOR = timedelta(hours=4)
-FRESH_FOR = timedelta(minutes=5)
 REVIEW_WITHIN = timedelta(days=7)
 MANY_A_DAY = 3
 """Ours, all four: as long as an emergency lasts, as short as nobody else sits at the desk; more a day is a pattern."""

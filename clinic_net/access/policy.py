@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 
 from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
 from clinic_net.access.labels import EVERY, PROTECTED, VERY_RESTRICTED
-from clinic_net.access.principals import ClientPrincipal, Principal, Role, StationPrincipal, UserPrincipal
+from clinic_net.access.principals import (
+    ClientPrincipal,
+    Principal,
+    Role,
+    StationPrincipal,
+    UserPrincipal,
+    purpose_of,
+)
 from clinic_net.access.reach import Columns, Record, RecordScope, Refused, Relation, permits, predicate
 from clinic_net.kernel.errors import Forbidden
 
@@ -31,7 +38,6 @@ __all__ = [
     "may",
     "permits",
     "predicate",
-    "purpose_of",
     "refuse_watchers",
     "scope_of",
     "station_scope",
@@ -88,20 +94,7 @@ def decide(principal: Principal, action: str, rtype: str, *, purpose: str | None
     scope = scope_of(principal)
     if action in "cud":
         scope = scope.to_write()
-    return Allow(scope, purpose or purpose_of(principal))
-
-
-def purpose_of(principal: Principal) -> str:
-    """Return for what a caller works here, by HL7 v3 PurposeOfUse."""
-    match principal:
-        case UserPrincipal(role=Role.CITIZEN):
-            return "PATRQT"
-        case UserPrincipal(role=Role.OPERATOR | Role.NATIONAL | Role.AUDITOR):
-            return "HOPERAT"
-        case UserPrincipal(purpose=purpose):
-            return purpose
-        case _:
-            return "TREAT"
+    return Allow(scope, purpose or purpose_of(principal) or "TREAT")
 
 
 def scope_of(principal: Principal) -> RecordScope:

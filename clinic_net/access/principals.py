@@ -111,15 +111,12 @@ class ClientPrincipal:
 
 Principal = UserPrincipal | StationPrincipal | ClientPrincipal
 
-_WATCHES = frozenset({Role.OPERATOR, Role.AUDITOR})
-
 
 def purpose_of(principal: Principal) -> str | None:
     """Return for what a caller acts (a code of HL7 v3 PurposeOfUse); None where nobody said."""
     match principal:
-        case UserPrincipal(role=role):
-            said: str | None = getattr(principal, "purpose", None)
-            return said or ("HOPERAT" if role in _WATCHES else "TREAT")
+        case UserPrincipal(role=role, purpose=said):
+            return said if said in PURPOSES[role] else PURPOSES[role][0]
         case StationPrincipal():
             return "TREAT"
         case _:
