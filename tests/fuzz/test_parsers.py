@@ -14,7 +14,7 @@ from clinic_net.fhir import check, index, parse, parse_search, read_xml, to_xml,
 from clinic_net.kernel.errors import Refusal
 from clinic_net.protocol.signalling import HubHalf, SignalError, decode
 from clinic_net.protocol.sync import Pull, Push
-from clinic_net.sync.routes import _read as read_message
+from clinic_net.sync.bodies import read as read_message
 from tests.fuzz import corpus
 from tests.fuzz.mutating import Round, rounds
 

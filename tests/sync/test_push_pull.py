@@ -13,9 +13,9 @@ from clinic_net.access.policy import hub_scope
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Op, Outcome, Pull, Push, PushAnswer, Report
 from clinic_net.records import service as records
-from clinic_net.sync import service, store
+from clinic_net.sync import feed_store, service
 from clinic_net.sync.errors import NotYourStation
-from clinic_net.sync.store import Change
+from clinic_net.sync.feed_store import Change
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 
@@ -164,7 +164,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
     async def write(count: int) -> None:
         for _ in range(count):
             async with hub.sessions() as session, session.begin():
-                await store.append(
+                await feed_store.append(
                     session, scope, [Change("put", "Patient", str(uuid4()), 1) for _ in range(3)]
                 )
                 await asyncio.sleep(0.001)
@@ -174,7 +174,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
     async def follow(until: int) -> None:
         while len(seen) < until:
             async with hub.sessions() as session:
-                entries = await store.after(session, scope, seen[-1] if seen else 0, 50)
+                entries = await feed_store.after(session, scope, seen[-1] if seen else 0, 50)
             seen.extend(entry.seq for entry in entries)
 
     await asyncio.gather(follow(150), *(write(10) for _ in range(5)))

@@ -1,16 +1,13 @@
-"""Every query of the synchronisation. The scope of a station's queries is its own site or database epoch."""
+"""Every query about feeds. Their scope is one feed's name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.protocol.sync import Op
-from clinic_net.sync.model import AppliedOp, FeedEntry, Quarantined, ScopeHead
+from clinic_net.sync.model import FeedEntry, ScopeHead
 
 
 @dataclass(frozen=True)
@@ -21,39 +18,6 @@ class Change:
     rtype: str
     fid: str
     version: int
-
-
-async def one_at_a_time(session: AsyncSession, db_epoch: UUID) -> None:
-    """Hold off other pushes of the same database until this transaction ends: a repeat waits for the first."""
-    await session.exec(
-        text("select pg_advisory_xact_lock(hashtextextended(:key, 0))").bindparams(key=f"push {db_epoch}")  # type: ignore[call-overload]
-    )
-
-
-async def answered(session: AsyncSession, db_epoch: UUID, ops: Sequence[int]) -> dict[int, AppliedOp]:
-    """Return what became of those of ``ops`` that were seen before."""
-    statement = select(AppliedOp).where(AppliedOp.db_epoch == db_epoch).where(col(AppliedOp.op).in_(ops))
-    return {row.op: row for row in (await session.exec(statement)).all()}
-
-
-async def last_version_from(session: AsyncSession, db_epoch: UUID, op: Op) -> int | None:
-    """Return the version that this database's latest stored operation on the resource made, if any."""
-    statement = (
-        select(AppliedOp.version)
-        .where(AppliedOp.db_epoch == db_epoch, AppliedOp.rtype == op.type, AppliedOp.fid == op.id)
-        .where(col(AppliedOp.version).is_not(None))
-        .order_by(col(AppliedOp.op).desc())
-        .limit(1)
-    )
-    return (await session.exec(statement)).first()
-
-
-def remember(session: AsyncSession, row: AppliedOp) -> None:
-    session.add(row)
-
-
-def quarantine(session: AsyncSession, row: Quarantined) -> None:
-    session.add(row)
 
 
 async def append(session: AsyncSession, scope: str, changes: Sequence[Change]) -> int:

@@ -1,0 +1,46 @@
+"""``clinicnet.sync.v1``: what stations and hub tell each other about records; ``../README.md`` is it in prose."""
+
+from clinic_net.protocol.sync.enrolment import Enrol, Enrolled
+from clinic_net.protocol.sync.messages import (
+    FORM,
+    MAX_BODY_BYTES,
+    MAX_OPS_PER_PUSH,
+    MAX_PUSH_BYTES,
+    MEDIA_TYPE,
+    SIGNATURE_HEADER,
+    SYNC_VERSION,
+    BatchAnswer,
+    Behind,
+    Digest,
+    DigestAsk,
+    Entry,
+    EntryHead,
+    Fork,
+    Lane,
+    Manifest,
+    Op,
+    OpHead,
+    OpIssue,
+    OpResult,
+    Outcome,
+    Page,
+    PageHead,
+    Pull,
+    PullAsk,
+    Push,
+    PushAnswer,
+    PushHead,
+    PushReply,
+    Receipt,
+    Report,
+    Segment,
+    SnapshotOffer,
+    Sum,
+)
+
+__all__ = [
+    "FORM", "MAX_BODY_BYTES", "MAX_OPS_PER_PUSH", "MAX_PUSH_BYTES", "MEDIA_TYPE", "SIGNATURE_HEADER", "SYNC_VERSION",
+    "BatchAnswer", "Behind", "Digest", "DigestAsk", "Enrol", "Enrolled", "Entry", "EntryHead", "Fork", "Lane",
+    "Manifest", "Op", "OpHead", "OpIssue", "OpResult", "Outcome", "Page", "PageHead", "Pull", "PullAsk", "Push",
+    "PushAnswer", "PushHead", "PushReply", "Receipt", "Report", "Segment", "SnapshotOffer", "Sum",
+]  # fmt: skip

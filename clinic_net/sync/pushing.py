@@ -1,0 +1,126 @@
+"""Taking a station's operations: each on its own, once for ever."""
+
+from datetime import datetime
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from clinic_net import access
+from clinic_net.access import StationPrincipal
+from clinic_net.kernel.errors import Conflict, Invalid, PreconditionFailed, Refusal
+from clinic_net.protocol.sync import MAX_BODY_BYTES, Op, OpIssue, OpResult, Outcome, Push, PushAnswer
+from clinic_net.records import service as records
+from clinic_net.sync import push_store as store
+from clinic_net.sync.errors import NotYourStation
+from clinic_net.sync.model import AppliedOp, Quarantined
+
+
+async def push(
+    session: AsyncSession, request: Push, *, station: StationPrincipal, now: datetime
+) -> PushAnswer:
+    """Store a station's operations, each on its own: a bad one is quarantined and the next still goes.
+
+    An operation seen before gets its first answer again and has no second effect. Once this transaction is
+    committed, the answer may be given: everything in it is durable.
+
+    Raises:
+        NotYourStation: the envelope names another station.
+    """
+    if request.station != station.site:
+        raise NotYourStation
+    await store.one_at_a_time(session, request.db_epoch)
+    seen = await store.answered(session, request.db_epoch, [op.op for op in request.ops])
+    news = records.News()
+    results: list[OpResult] = []
+    for op in request.ops:
+        before = seen.get(op.op)
+        if before is None:
+            before = await _apply(session, request, op, station=station, now=now, news=news)
+            seen[op.op] = before
+        results.append(
+            OpResult(
+                op=op.op,
+                outcome=Outcome(before.outcome),
+                version=before.version,
+                issues=tuple(OpIssue.model_validate(issue) for issue in before.issues),
+            )
+        )
+    await records.tell(session, news)
+    return PushAnswer(batch=request.batch, results=tuple(results))
+
+
+async def _apply(
+    session: AsyncSession,
+    request: Push,
+    op: Op,
+    *,
+    station: StationPrincipal,
+    now: datetime,
+    news: records.News,
+) -> AppliedOp:
+    row = AppliedOp(
+        db_epoch=request.db_epoch,
+        op=op.op,
+        site=station.site,
+        rtype=op.type,
+        fid=op.id,
+        outcome=Outcome.QUARANTINED,
+        at=now,
+    )
+    try:
+        async with session.begin_nested():
+            row.outcome, row.version = await _store(session, request, op, station=station, now=now, news=news)
+    except (Conflict, PreconditionFailed):
+        row.outcome = Outcome.CONFLICT
+    except Refusal as refusal:
+        row.issues = [issue.model_dump() for issue in _issues(refusal)]
+        store.quarantine(
+            session,
+            Quarantined(
+                db_epoch=request.db_epoch,
+                op=op.op,
+                site=station.site,
+                text=op.body.replace("\0", "\ufffd"),
+                at=now,
+            ),
+        )
+    store.remember(session, row)
+    await session.flush()  # so that the next operation of this push sees this one
+    return row
+
+
+async def _store(
+    session: AsyncSession,
+    request: Push,
+    op: Op,
+    *,
+    station: StationPrincipal,
+    now: datetime,
+    news: records.News,
+) -> tuple[Outcome, int]:
+    """Store one operation's text; return what became of it and the version that holds it."""
+    text = op.body.encode("utf-8", "surrogatepass")
+    if len(text) > MAX_BODY_BYTES:
+        raise Invalid("the record is larger than 1 MiB")
+    base = op.base or await store.last_version_from(session, request.db_epoch, op)
+    stored = await records.put(
+        session,
+        text,
+        rtype=op.type,
+        fid=op.id,
+        scope=access.scope_of(station),
+        author=station.address,
+        tenant=station.site,
+        now=now,
+        if_match=base,
+        create_only=base is None,
+        news=news,
+    )
+    return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
+
+
+def _issues(refusal: Refusal) -> list[OpIssue]:
+    if not refusal.places:
+        return [OpIssue(code=refusal.code, diagnostics=refusal.message)]
+    return [
+        OpIssue(code=place.code, expression=place.path, diagnostics=place.message) for place in refusal.places
+    ]
