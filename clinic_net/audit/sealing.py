@@ -4,7 +4,6 @@ It sees only events whose transactions are over, so that none is ever sealed beh
 time. ``tend`` is what a worker calls again and again.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,15 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic_net.audit import notes, tree
 from clinic_net.audit.canonical import FIELDS, GENESIS, chained
-from clinic_net.kernel.gate import busy
+from clinic_net.kernel.gate import leave_room
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
 
 BATCH = 1_000
 """Events sealed in one transaction."""
-
-LONGEST_PAUSE_S = 2.0
-"""How long the sealer leaves the processor to requests at most, between two batches."""
 
 CHECKPOINT_EVERY = timedelta(minutes=1)
 
@@ -149,8 +145,7 @@ async def tend(hub: Hub) -> int:
         sealed += count
         if count < BATCH:
             break
-        if busy():  # a fifth of the time is the trail's; what waits is sealed when there is less to do
-            await asyncio.sleep(min(4 * (time.perf_counter() - began), LONGEST_PAUSE_S))
+        await leave_room(time.perf_counter() - began)
     async with hub.engine.begin() as connection:
         if (await connection.execute(_ALONE)).scalar_one():
             await checkpoint(connection, hub.settings, now=hub.now())

@@ -4,7 +4,8 @@ A word is a run of letters and digits, without case and marks (``fold``), so tha
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from clinic_net.clinical.names import fold
@@ -30,10 +31,18 @@ class NoWordsError(ValueError):
     """The text is no full-text query; the message says why and quotes nothing."""
 
 
-def words(text: str) -> Iterator[str]:
+def words(text: str) -> Sequence[str]:
     """Return the words of a text, in order."""
-    for word in _WORD.findall(fold(text)):
-        yield word[:MAX_WORD]
+    return _said_often(text) if len(text) <= _OFTEN else _words(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word[:MAX_WORD] for word in _WORD.findall(fold(text)))
+
+
+_OFTEN = 80
+"""Characters of a text that is remembered with its words: names of codes and units, which most records repeat."""
+_said_often = lru_cache(maxsize=4096)(_words)
 
 
 def narrative_words(resource: Mapping[str, Any]) -> list[str]:

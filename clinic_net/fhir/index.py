@@ -223,6 +223,19 @@ def indexed_members(resource_type: str) -> frozenset[str]:
     return frozenset(_plan(resource_type).by_member)
 
 
+@cache
+def members_across(resource_type: str) -> frozenset[str]:
+    """Return the members of a type that ``index_across`` looks at."""
+    found = {"Patient": {"deceasedBoolean", "deceasedDateTime"}, "Location": {"position"}}.get(
+        resource_type, set()
+    )
+    for composite in _plan(resource_type).composites:
+        found.update(*composite.needs)
+        extractors = (extractor for part in composite.components for extractor in part)
+        found.update(one.route.steps[0][0] for one in extractors if one.route.from_root)
+    return frozenset(found)
+
+
 def index_across(resource: Mapping[str, Any]) -> IndexValues:
     """Return the search values of a resource that take more than one of its members, or what it does not say."""
     values = IndexValues()

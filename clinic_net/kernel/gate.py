@@ -51,6 +51,17 @@ def busy() -> bool:
     return _light > 0 or _heavy > 0
 
 
+LONGEST_PAUSE_S = 2.0
+"""How long background work leaves the processor to requests at most, between two of its portions."""
+
+
+async def leave_room(spent: float) -> None:
+    """Pause after a portion of background work that took ``spent`` seconds, if requests are under way: such work has
+    a fifth of the time then, and catches up when there is less to do."""
+    if busy():
+        await asyncio.sleep(min(4 * spent, LONGEST_PAUSE_S))
+
+
 @contextmanager
 def lightly() -> Iterator[None]:
     """Say that a light request is under way: while one is, heavy ones make longer pauses."""

@@ -9,6 +9,7 @@ no version up to ``seen`` can appear any more: what is read up to there from the
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.fhir import parse
 from clinic_net.fhir.fulltext import content_words, narrative_words
 from clinic_net.fhir.units import EVERYDAY, UCUM, canonical_unit, units_of
-from clinic_net.kernel.gate import breathe
+from clinic_net.kernel.arrays import numbers, texts
+from clinic_net.kernel.gate import breathe, leave_room
 from clinic_net.kernel.hub import Hub
 
 BATCH = 100
@@ -46,7 +48,10 @@ _NEXT = text(
 _KEEP = text(
     """
     insert into records_words (rid, version, narrative, content)
-    values (:rid, :version, array_to_tsvector(cast(:narrative as text[])), array_to_tsvector(cast(:content as text[])))
+    select rid, version, array_to_tsvector(cast(narrative as text[])), array_to_tsvector(cast(content as text[]))
+    from unnest(
+        cast(:rids as bigint[]), cast(:versions as int[]), cast(:narratives as text[]), cast(:contents as text[])
+    ) as g (rid, version, narrative, content)
     on conflict (rid) do update set
         version = excluded.version, narrative = excluded.narrative, content = excluded.content
     where records_words.version < excluded.version
@@ -65,8 +70,11 @@ async def derive(hub: Hub) -> None:
     """Derive what there is to derive from everything that has been stored and not been read yet."""
     more = True
     while more:
+        began = time.perf_counter()
         async with hub.sessions() as s, s.begin():
             more = await read_on(s)
+        if more:
+            await leave_room(time.perf_counter() - began)
 
 
 async def read_on(s: AsyncSession) -> bool:
@@ -97,19 +105,19 @@ async def read_on(s: AsyncSession) -> bool:
 
 
 async def _keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
-    kept, resources = [], []
+    resources, narratives, contents = [], [], []
     for done, row in enumerate(rows):
         await breathe(done)
         resource = {} if row.body is None else parse(bytes(row.body))
         resources.append(resource)
-        kept.append(
-            {
-                "rid": row.rid,
-                "version": row.version,
-                "narrative": narrative_words(resource) or None,
-                "content": content_words(resource) or None,
-            }
-        )
+        narratives.append(_array(narrative_words(resource)))
+        contents.append(_array(content_words(resource)))
+    kept = {
+        "rids": numbers([row.rid for row in rows]),
+        "versions": numbers([row.version for row in rows]),
+        "narratives": texts(narratives),
+        "contents": texts(contents),
+    }
     await connection.execute(_KEEP, kept)
     codes = {code for resource in resources for code in units_of(resource)} - EVERYDAY.keys()
     units = [
@@ -119,3 +127,7 @@ async def _keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
     ]
     if units:
         await connection.execute(_USED, units)
+
+
+def _array(found: Sequence[str]) -> str | None:
+    return texts(found) if found else None
