@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .errors import MalformedJson
-from .jsontext import checked, parse, skip, value_at
+from .jsontext import checked, may_be_too_deep, parse, skip, value_at
 
 
 def read_entries(data: bytes, *, limit: int, members: dict[str, Any]) -> Iterator[tuple[Any, str | None]]:
@@ -16,7 +16,7 @@ def read_entries(data: bytes, *, limit: int, members: dict[str, Any]) -> Iterato
     Raises:
         ResourceTooLarge, MalformedJson: as ``parse``, perhaps after some entries.
     """
-    text = checked(data, limit=limit)
+    text = checked(data, limit=limit, depth=False)
     try:
         yield from _entries(text, members)
     except (ValueError, IndexError, RecursionError):
@@ -39,7 +39,7 @@ def _entries(text: str, members: dict[str, Any]) -> Iterator[tuple[Any, str | No
                 yield entry, resource
             at = skip(text, at) + 1
         else:
-            members[name], at = value_at(text, at)
+            members[name], at = _value(text, at, above=1)
     if skip(text, skip(text, at) + 1) != len(text):
         raise ValueError
 
@@ -47,7 +47,7 @@ def _entries(text: str, members: dict[str, Any]) -> Iterator[tuple[Any, str | No
 def _entry(text: str, at: int) -> tuple[Any, str | None, int]:
     """Return an entry, the text of its resource, and where the entry ends."""
     if text[at] != "{":
-        value, end = value_at(text, at)
+        value, end = _value(text, at, above=2)
         return value, None, end
     entry: dict[str, Any] = {}
     seen: set[str] = set()
@@ -55,10 +55,18 @@ def _entry(text: str, at: int) -> tuple[Any, str | None, int]:
     at += 1
     while (name_at := _next(text, at, "}", first=not seen)) is not None:
         name, start = _name(text, name_at, seen)
-        entry[name], at = value_at(text, start)
+        entry[name], at = _value(text, start, above=3)
         if name == "resource":
             resource = text[start:at]
     return entry, resource, skip(text, at) + 1
+
+
+def _value(text: str, at: int, *, above: int) -> tuple[Any, int]:
+    """Return a value that stands below ``above`` levels, and where it ends; ValueError where it has too many."""
+    value, end = value_at(text, at)
+    if may_be_too_deep(text, at, end, above=above):
+        raise ValueError
+    return value, end
 
 
 def _next(text: str, at: int, end: str, *, first: bool) -> int | None:

@@ -104,8 +104,10 @@ def parse_value(data: bytes, *, limit: int = MAX_BYTES) -> Any:
         raise _located(message, text, _find_hook_problem(text)) from None
 
 
-def checked(data: bytes, *, limit: int) -> str:
+def checked(data: bytes, *, limit: int, depth: bool = True) -> str:
     """Return the text of bytes that are small and shallow enough and hold no half characters.
+
+    Without ``depth`` the caller looks at the depth of the parts (``may_be_too_deep``).
 
     Raises ResourceTooLarge, MalformedJson.
     """
@@ -114,7 +116,8 @@ def checked(data: bytes, *, limit: int) -> str:
     text = _decode(data)
     if "\\u" in text:
         _refuse_bad_escapes(text)
-    _refuse_depth(text)
+    if depth:
+        _refuse_depth(text)
     return text
 
 
@@ -158,17 +161,23 @@ def _refuse_bad_escapes(text: str) -> None:
 
 
 def _refuse_depth(text: str) -> None:
-    if text.count("{") + text.count("[") <= MAX_DEPTH:
-        return
-    brackets = _STRINGS.sub("", text).translate(_ONE_BRACKET)
-    for _ in range(MAX_DEPTH):  # every round takes the innermost level away
+    if may_be_too_deep(text, 0, len(text)) and (place := _find_depth(text)) is not None:
+        raise _located(f"more than {MAX_DEPTH} levels", text, place)
+
+
+def may_be_too_deep(text: str, start: int, end: int, *, above: int = 0) -> bool:
+    """Whether a part of a text that stands below ``above`` levels has more levels than allowed, or unequal brackets."""
+    levels = MAX_DEPTH - above
+    if text.count("{", start, end) + text.count("[", start, end) <= levels:
+        return False
+    brackets = _STRINGS.sub("", text[start:end]).translate(_ONE_BRACKET)
+    for _ in range(levels):  # every round takes the innermost level away
         if not brackets:
-            return
+            return False
         before, brackets = len(brackets), brackets.replace("()", "")
         if len(brackets) == before:
             break
-    if brackets and (place := _find_depth(text)) is not None:
-        raise _located(f"more than {MAX_DEPTH} levels", text, place)
+    return bool(brackets)
 
 
 def _find_depth(text: str) -> int | None:

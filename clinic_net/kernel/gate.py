@@ -57,9 +57,9 @@ LONGEST_PAUSE_S = 2.0
 
 async def leave_room(spent: float) -> None:
     """Pause after a portion of background work that took ``spent`` seconds, if requests are under way: such work has
-    a fifth of the time then, and catches up when there is less to do."""
+    a tenth of the time then, and catches up when there is less to do."""
     if busy():
-        await asyncio.sleep(min(4 * spent, LONGEST_PAUSE_S))
+        await asyncio.sleep(min(9 * spent, LONGEST_PAUSE_S))
 
 
 @contextmanager
