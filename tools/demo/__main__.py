@@ -5,11 +5,14 @@ import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from tools.demo import sample
+from tools.demo.link import Link
 from tools.demo.network import STATIONS, DemoNetwork, Person
 from tools.demo.programs import DemoFailed, step
+from tools.demo.switch import Switch
 
 PEOPLE = (
     Person("bacsi.mai", "doctor", "BS. Nguyễn Thu Mai", "11004", ("emergency", "internal", "general")),
@@ -42,7 +45,7 @@ def _run(network: DemoNetwork, *arguments: str) -> None:
     network.clinic_net(*arguments)
 
 
-def announce(network: DemoNetwork) -> None:
+def announce(network: DemoNetwork, switch: Switch) -> None:
     """Print where everything is."""
     facts = network.recall(_READY) or {}
     passwords = facts["passwords"]
@@ -51,6 +54,7 @@ def announce(network: DemoNetwork) -> None:
     print(f"  hub               {network.hub_url}")
     for index, site in enumerate(STATIONS):
         print(f"  station {site}  {network.station_url(index)}")
+    print(f"  link of {STATIONS[0]}  {switch.url}  cut it, slow it down, connect it again")
     print()
     print("  sign in at the hub as")
     for person in PEOPLE:
@@ -61,6 +65,7 @@ def announce(network: DemoNetwork) -> None:
     print()
     print("  1. As a doctor, sign in and go on duty.")
     print("  2. At a station, open a visit, enter vital signs, ask for a doctor.")
+    print("  3. Cut the link of the first station, go on working there, connect it again.")
     print("  Ctrl-C stops everything; the data stays in", network.folder, flush=True)
 
 
@@ -70,19 +75,36 @@ def main() -> int:
     arguments.add_argument("--data", type=Path, default=Path("demo-data"))
     arguments.add_argument("--port", type=int, default=8080)
     arguments.add_argument("--station-port", type=int, default=8090)
+    arguments.add_argument(
+        "--link-port",
+        type=int,
+        default=8095,
+        help="where the first station's link runs; its switch is the next",
+    )
     given = arguments.parse_args()
+    link = Link(given.port, given.link_port)
+    switch = Switch(link, station=STATIONS[0], port=given.link_port + 1)
     network = DemoNetwork(
-        given.data.absolute(), hub_port=given.port, station_ports=(given.station_port, given.station_port + 1)
+        given.data.absolute(),
+        hub_port=given.port,
+        station_ports=(given.station_port, given.station_port + 1),
+        via=f"http://127.0.0.1:{given.link_port}",
     )
     asked_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked_to_stop.set())
     began = time.monotonic()
+    started = ExitStack()
     try:
         if network.recall(_READY) is None:
             network.start_over()
         step("hub", network.start_hub)
         prepare(network)
+
+        link.start()
+        started.callback(link.stop)
+        switch.start()
+        started.callback(switch.stop)
 
         def agents() -> None:
             for index in range(len(STATIONS)):
@@ -90,7 +112,7 @@ def main() -> int:
 
         step("stations", agents)
         print(f"  ready after {time.monotonic() - began:.1f} s", flush=True)
-        announce(network)
+        announce(network, switch)
         while not asked_to_stop.wait(1):
             for program in (network.hub, *network.agents):
                 if not program.is_running():
@@ -100,6 +122,7 @@ def main() -> int:
         return 1
     finally:
         network.stop()
+        started.close()
     return 0
 
 

@@ -23,9 +23,14 @@ class Person:
 
 
 class DemoNetwork:
-    """A hub on ``hub_port`` and a station on each of ``station_ports``, below ``folder``."""
+    """A hub on ``hub_port`` and a station on each of ``station_ports``, below ``folder``.
 
-    def __init__(self, folder: Path, *, hub_port: int, station_ports: tuple[int, ...]) -> None:
+    The first station reaches the hub ``via`` another address, where a link can be cut.
+    """
+
+    def __init__(
+        self, folder: Path, *, hub_port: int, station_ports: tuple[int, ...], via: str | None = None
+    ) -> None:
         self.folder = folder
         self.hub_url = f"http://127.0.0.1:{hub_port}"
         self.hub_data = folder / "hub"
@@ -49,6 +54,7 @@ class DemoNetwork:
                     str(self.station_data(index)),
                     "--port",
                     str(port),
+                    *(("--via", via) if via and index == 0 else ()),
                 ],
                 folder / "logs" / f"station-{index + 1}.log",
             )

@@ -21,11 +21,11 @@ import httpx
 from playwright.sync_api import Browser, Page
 
 from tools.demo.__main__ import PEOPLE
+from tools.demo.link import Link
 from tools.demo.network import STATIONS, DemoNetwork
 from tools.demo.programs import DemoFailed
 from tools.demo_check.browser import STATS, browser, person
 from tools.demo_check.doctor import Doctor, arriving, sign_in
-from tools.demo_check.link import Link
 from tools.demo_check.nurse import Nurse
 from tools.demo_check.report import Report, StepFailed, until
 

@@ -1,4 +1,4 @@
-"""A station's link to the hub: a relay on loopback that can be cut and restored."""
+"""A station's link to the hub: a relay on loopback that can be cut, restored and made slow."""
 
 import asyncio
 import threading
@@ -6,15 +6,23 @@ from contextlib import suppress
 
 
 class Link:
-    """Relays TCP from a port of its own to the hub's, until it is cut. Runs in a thread of its own."""
+    """Relays TCP from ``port`` (0: any that is free) to the hub's, until it is cut. Runs in a thread of its own.
 
-    def __init__(self, hub_port: int) -> None:
+    ``speed`` is what goes through each connection in each direction, in bytes a second; None: all there is.
+    """
+
+    def __init__(self, hub_port: int, port: int = 0) -> None:
         self._hub_port = hub_port
+        self.speed: int | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="link", daemon=True)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self.port = 0
+        self.port = port
+
+    @property
+    def is_up(self) -> bool:
+        return self._server is not None
 
     def start(self) -> None:
         """Open the link; ``port`` is where the station reaches the hub from now on."""
@@ -62,16 +70,17 @@ class Link:
             return
         self._writers.add(hub_writer)
         try:
-            await asyncio.gather(_pump(reader, hub_writer), _pump(hub_reader, writer))
+            await asyncio.gather(self._pump(reader, hub_writer), self._pump(hub_reader, writer))
         finally:
             for each in (writer, hub_writer):
                 self._writers.discard(each)
                 each.transport.abort()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()  # either side's end is the end of both: nothing here uses half-open streams
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536 if self.speed is None else 1024):
+                if self.speed is not None:
+                    await asyncio.sleep(len(data) / self.speed)
+                writer.write(data)
+                await writer.drain()
+        writer.transport.abort()  # either side's end is the end of both: nothing here uses half-open streams
