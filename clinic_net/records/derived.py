@@ -54,7 +54,7 @@ _KEEP = text(
     ) as g (rid, version, narrative, content)
     on conflict (rid) do update set
         version = excluded.version, narrative = excluded.narrative, content = excluded.content
-    where records_words.version < excluded.version
+    where records_words.version <= excluded.version
     """
 )
 _USED = text(
@@ -94,7 +94,7 @@ async def read_on(s: AsyncSession) -> bool:
     ours, oldest = (await connection.execute(_NOW)).one()
     rows = (await connection.execute(_NEXT, {"done": done, "batch": BATCH})).all()
     if rows:
-        await _keep(connection, rows)
+        await keep(connection, rows)
     full = len(rows) == BATCH
     reached: int = min(rows[-1].vseq, newest) if full else newest
     if oldest > horizon:
@@ -104,7 +104,8 @@ async def read_on(s: AsyncSession) -> bool:
     return full
 
 
-async def _keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
+async def keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
+    """Keep what is derived from these versions: rows with ``rid``, ``version`` and ``body``."""
     resources, narratives, contents = [], [], []
     for done, row in enumerate(rows):
         await breathe(done)

@@ -18,6 +18,7 @@ from clinic_net import audit
 from clinic_net.fhir import UnknownResourceType, index, parse
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel.jobs import announce
+from clinic_net.records import derived
 from clinic_net.records import reindex_store as store
 from clinic_net.records.fingerprints import EXTRACTOR, fingerprint
 from clinic_net.records.index import Rows, rows_of
@@ -221,6 +222,8 @@ async def _do_chunk(s: AsyncSession, part: ReindexPart, *, now: datetime) -> Non
     changed = {body.rid for body in done if held.get(body.rid) == body.version}
     await store.write(s, found, changed)
     await store.label(s, done)
+    if readable := [body for body in done if made[body.rid] is not None]:
+        await derived.keep(await s.connection(), readable)
     if done:
         part.through = done[-1].rid
     part.done += len(done)

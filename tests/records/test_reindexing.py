@@ -357,3 +357,22 @@ async def test_the_command_does_it_here_and_now(
     assert facts["done"] == facts["total"]
     assert (17,) not in (await rows(hub, fid))["head"]
     assert capsys.readouterr().err == ""
+
+
+async def test_the_words_of_a_resource_are_read_again_with_its_index(hub: Hub) -> None:
+    records = Records(hub)
+    about = await records.new_patient()
+    fid = (await records.put(observation(about, note=[{"text": "thở rít khi nằm yên"}]))).fid
+    await service.derive(hub)
+    words = "select content::text from records_words join records_resource using (rid) where fid = :fid"
+    before = await sql(hub, words, fid=fid)
+    await sql(
+        hub,
+        "update records_words set content = 'spoilt'::tsvector"
+        " where rid = (select rid from records_resource where fid = :fid)",
+        fid=fid,
+    )
+
+    await steps(hub, await begin(hub, "Observation"))
+
+    assert await sql(hub, words, fid=fid) == before != []
