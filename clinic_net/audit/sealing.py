@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from clinic_net.audit import notes, tree
 from clinic_net.audit.canonical import FIELDS, GENESIS, chained
+from clinic_net.kernel.arrays import numbers, texts
 from clinic_net.kernel.gate import leave_room
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
@@ -104,10 +105,10 @@ async def _chain(connection: AsyncConnection, rows: Sequence[Any]) -> None:
     await connection.execute(
         _SEAL,
         {
-            "seqs": list(range(seq + 1, seq + len(rows) + 1)),
-            "events": [str(row.id) for row in rows],
-            "ats": [row.at for row in rows],
-            "hashes": hashes,
+            "seqs": numbers(range(seq + 1, seq + len(rows) + 1)),
+            "events": texts([str(row.id) for row in rows]),
+            "ats": texts([row.at.isoformat() for row in rows]),
+            "hashes": texts([f"\\x{one.hex()}" for one in hashes]),
         },
     )
     await tree.grow(connection, seq, seq + len(rows))
