@@ -88,14 +88,18 @@ async def at_hub(hub: Hub, rtype: str, fid: str) -> dict[str, Any]:
 
 async def found(hub: Hub, rtype: str, query: str) -> list[dict[str, Any]]:
     async with hub.sessions() as session, session.begin():
-        page = await records.search(session, parse_search(rtype, parse_qsl(query)), scope=hub_scope(), now=NOW)
+        page = await records.search(
+            session, parse_search(rtype, parse_qsl(query)), scope=hub_scope(), now=NOW
+        )
         return [parse(entry.text) for entry in page.entries]
 
 
 async def reviews(hub: Hub, resource: dict[str, Any]) -> list[tuple[Review, dict[str, Any]]]:
     """Return every open review of a record with its Task."""
     focus = f"{resource['resourceType']}/{resource['id']}"
-    tasks = await found(hub, "Task", f"focus={focus}&code=urn:clinic-net:task|conflict-review&status=requested")
+    tasks = await found(
+        hub, "Task", f"focus={focus}&code=urn:clinic-net:task|conflict-review&status=requested"
+    )
     return [(review, task) for task in tasks if (review := read_review(task)) is not None]
 
 
@@ -123,7 +127,10 @@ async def test_changes_of_different_fields_are_both_there_with_their_origin(
         **born, "gender": "male", "birthDate": "1980",
     }  # fmt: skip
     (origin,) = await found(hub, "Provenance", f"target=Patient/{born['id']}/_history/3")
-    assert [agent["who"].get("display") for agent in origin["agent"]] == ["Điều dưỡng Mai", one.principal.site]
+    assert [agent["who"].get("display") for agent in origin["agent"]] == [
+        "Điều dưỡng Mai",
+        one.principal.site,
+    ]
     versions = {entity["what"]["reference"].partition("_history/")[2] for entity in origin["entity"]}
     assert versions >= {"1", "2"}
     assert await reviews(hub, born) == []
@@ -312,9 +319,7 @@ changes = st.lists(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes)
 async def test_whatever_two_stations_do_no_allergy_ends_but_by_a_hand_that_saw_the_newest(
     hub: Hub, steps: list[tuple[int, str]]
