@@ -29,6 +29,7 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(local_time=i18n.local_time, clock_time=i18n.clock_time, duration=i18n.duration)
+    environment.filters.update(written_time=i18n.written_time)
     environment.filters.update(words.filters(language, i18n.translations(language).gettext))
     environment.filters.update(access_words.filters(i18n.translations(language).gettext))
     environment.globals.update(language=language, languages=i18n.LANGUAGES)

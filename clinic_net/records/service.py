@@ -1,5 +1,6 @@
 """Use cases of the records. None commits; each tells its news once; each needs a scope."""
 
+from clinic_net.records.beside import Held, beside, hold, keep_beside, sound, steady_id
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
 from clinic_net.records.derived import derive
@@ -18,6 +19,7 @@ from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless
 __all__ = [
     "TOPIC",
     "Found",
+    "Held",
     "News",
     "PastVersion",
     "ReindexProgress",
@@ -25,13 +27,16 @@ __all__ = [
     "Writer",
     "begin_reindex",
     "begin_reindex_where_needed",
+    "beside",
     "delete",
     "delete_where",
     "derive",
     "erase",
     "everything",
     "history",
+    "hold",
     "instant",
+    "keep_beside",
     "last_change",
     "patch",
     "patch_where",
@@ -42,6 +47,8 @@ __all__ = [
     "read",
     "run_bundle",
     "search",
+    "sound",
+    "steady_id",
     "step_of_reindex",
     "sweep",
     "tell",

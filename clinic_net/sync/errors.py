@@ -26,3 +26,12 @@ class PushTooLarge(TooLarge):
 
     def __init__(self) -> None:
         super().__init__("a push may hold 4 MiB")
+
+
+class Undecided(Invalid):
+    """A question about two versions was left open, or the answers do not go together: take one version as a whole."""
+
+    code = "undecided"
+
+    def __init__(self) -> None:
+        super().__init__("choose a version of each field, or one version as a whole")

@@ -1,6 +1,7 @@
 """Every query about operations. Their scope is one station's database epoch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
@@ -24,16 +25,26 @@ async def answered(session: AsyncSession, db_epoch: UUID, ops: Sequence[int]) ->
     return {row.op: row for row in (await session.exec(statement)).all()}
 
 
-async def last_version_from(session: AsyncSession, db_epoch: UUID, op: Op) -> int | None:
-    """Return the version that this database's latest stored operation on the resource made, if any."""
+@dataclass(frozen=True)
+class Earlier:
+    """What became of this database's latest stored operation on a record."""
+
+    op: int
+    outcome: str
+    version: int | None
+
+
+async def last_from(session: AsyncSession, db_epoch: UUID, op: Op) -> Earlier | None:
+    """Return this database's latest operation on the resource that the hub took in, if any."""
     statement = (
-        select(AppliedOp.version)
+        select(AppliedOp.op, AppliedOp.outcome, AppliedOp.version)
         .where(AppliedOp.db_epoch == db_epoch, AppliedOp.rtype == op.type, AppliedOp.fid == op.id)
-        .where(col(AppliedOp.version).is_not(None))
+        .where(col(AppliedOp.version).is_not(None), AppliedOp.op < op.op)
         .order_by(col(AppliedOp.op).desc())
         .limit(1)
     )
-    return (await session.exec(statement)).first()
+    row = (await session.exec(statement)).first()
+    return None if row is None else Earlier(*row)
 
 
 def remember(session: AsyncSession, row: AppliedOp) -> None:

@@ -12,6 +12,7 @@ from clinic_net.records import service as records
 from clinic_net.sync import push_store as store
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.model import AppliedOp, Quarantined
+from clinic_net.sync.reconciling import Incoming, reconcile
 
 
 async def push(
@@ -39,13 +40,19 @@ async def push(
         results.append(
             OpResult(
                 op=op.op,
-                outcome=Outcome(before.outcome),
+                outcome=_told(Outcome(before.outcome)),
                 version=before.version,
                 issues=tuple(OpIssue.model_validate(issue) for issue in before.issues),
             )
         )
     await records.tell(session, news)
     return PushAnswer(batch=request.batch, results=tuple(results))
+
+
+def _told(outcome: Outcome) -> Outcome:
+    """Return an outcome as agents of form 1 know it: after ``conflict`` they show both versions and send nothing of
+    their own on top of what they have not seen."""
+    return Outcome.CONFLICT if outcome is Outcome.MERGED else outcome
 
 
 async def _apply(
@@ -69,8 +76,6 @@ async def _apply(
     try:
         async with session.begin_nested():
             row.outcome, row.version = await _store(session, request, op, station=station, now=now, news=news)
-    except (Conflict, PreconditionFailed):
-        row.outcome = Outcome.CONFLICT
     except Refusal as refusal:
         row.issues = [issue.model_dump() for issue in _issues(refusal)]
         store.quarantine(
@@ -101,21 +106,34 @@ async def _store(
     text = op.body.encode("utf-8", "surrogatepass")
     if len(text) > MAX_BODY_BYTES:
         raise Invalid("the record is larger than 1 MiB")
-    base = op.base or await store.last_version_from(session, request.db_epoch, op)
-    stored = await records.put(
-        session,
-        text,
-        rtype=op.type,
-        fid=op.id,
-        scope=access.scope_of(station),
-        author=station.address,
-        tenant=station.site,
-        now=now,
-        if_match=base,
-        create_only=base is None,
-        news=news,
-    )
-    return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
+    base, after = op.base, None
+    if base is None and (earlier := await store.last_from(session, request.db_epoch, op)) is not None:
+        if earlier.outcome in (Outcome.MERGED, Outcome.CONFLICT):
+            after = earlier.op
+        else:
+            base = earlier.version
+    if after is None:
+        try:
+            async with session.begin_nested():
+                stored = await records.put(
+                    session,
+                    text,
+                    rtype=op.type,
+                    fid=op.id,
+                    scope=access.scope_of(station),
+                    author=station.address,
+                    tenant=station.site,
+                    now=now,
+                    if_match=base,
+                    create_only=base is None,
+                    news=news,
+                )
+            return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
+        except (Conflict, PreconditionFailed):
+            pass
+    incoming = Incoming(op.type, op.id, text, op.at, op.by, request.db_epoch, op.op, base, after)
+    done = await reconcile(session, incoming, station=station, now=now, news=news)
+    return done.outcome, done.version
 
 
 def _issues(refusal: Refusal) -> list[OpIssue]:
