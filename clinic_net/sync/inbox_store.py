@@ -74,9 +74,7 @@ _NEW_EPOCH = """
 """
 
 
-async def hold_epoch(
-    s: Database, arrival: Arrival, now: datetime, *, parent: UUID | None = None
-) -> EpochRow:
+async def hold_epoch(s: Database, arrival: Arrival, now: datetime, *, parent: UUID | None = None) -> EpochRow:
     """Return the database that a batch is from, new if it is, and hold it: its batches are taken one at a time."""
     given = {"epoch": arrival.db_epoch}
     rows = await fetch(s, _EPOCH, given)

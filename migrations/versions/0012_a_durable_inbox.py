@@ -1,4 +1,4 @@
-"""What stations push is kept as it came before it is applied; batches form chains, copies of a database are told apart."""
+"""What stations push is kept as it came before it is applied; batches form chains; copied databases are told apart."""
 
 import sqlalchemy as sa
 from alembic import op
