@@ -72,7 +72,9 @@ def measure() -> Iterator[str]:
 
 def main() -> int:
     """Train, or measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--train", action="store_true", help="write the next number")
     parser.add_argument("--size", type=int, default=SIZE, help="at most so many bytes")
     arguments = parser.parse_args()

@@ -185,6 +185,27 @@ async def _revoke(session: AsyncSession, device: Device, *, by: str, now: dateti
     await audit.record(session, actor=by, action="device.revoke", subject=f"device:{device.id}", at=now)
 
 
+async def signed_by(
+    session: AsyncSession, device: UUID, data: bytes, signature: bytes, *, now: datetime
+) -> bool:
+    """Whether a device signed these bytes: ``signature`` is ES256 as RFC 7518 §3.4 writes it (r ‖ s, 64 bytes).
+
+    A wrong one is written to the trail; the caller commits.
+    """
+    row = await store.device(session, device)
+    if row is not None and tokens.signed(data, signature, key=tokens.public_key(row.jwk)):
+        return True
+    await audit.record(
+        session,
+        actor=f"device:{device}",
+        action="device.sign_batch",
+        subject=f"device:{device}",
+        outcome="batch-signature-wrong",
+        at=now,
+    )
+    return False
+
+
 async def devices_of(session: AsyncSession, site: str) -> tuple[DeviceView, ...]:
     """Return the devices that a site has or had, newest first."""
     return tuple(_view(device) for device in await store.devices_of(session, site))

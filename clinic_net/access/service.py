@@ -18,6 +18,7 @@ from clinic_net.access.devices import (
     enrol,
     issue_code,
     revoke_device,
+    signed_by,
 )
 from clinic_net.access.emergency import (
     WORDS_LONGEST,
@@ -153,6 +154,7 @@ __all__ = [
     "sign_in",
     "sign_in_with_passkey",
     "sign_out",
+    "signed_by",
     "signed_in",
     "smart_configuration",
     "still_valid",

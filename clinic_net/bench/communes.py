@@ -121,7 +121,9 @@ class Commune:
             saved += [self._observation(patient, visit, now) for _ in range(self._random.choice((3, 4, 5)))]
             if self._random.random() < 0.8:
                 saved.append(self._condition(patient, visit, now))
-            saved += [self._prescription(patient, visit, now) for _ in range(self._random.choice((0, 1, 1, 2)))]
+            saved += [
+                self._prescription(patient, visit, now) for _ in range(self._random.choice((0, 1, 1, 2)))
+            ]
             if self._random.random() < 0.1:
                 saved.append(self._vaccination(patient, visit, now))
             yield saved
@@ -153,7 +155,9 @@ class Commune:
                     "given": [*middle.split(), given],
                 }
             ],
-            "telecom": [{"system": "phone", "value": f"0{self._pick('35789')}{self._digits(8)}", "use": "mobile"}],
+            "telecom": [
+                {"system": "phone", "value": f"0{self._pick('35789')}{self._digits(8)}", "use": "mobile"}
+            ],
             "gender": gender,
             "birthDate": born.isoformat(),
             "address": [
@@ -193,7 +197,9 @@ class Commune:
             "meta": {"profile": [_VN + "vn-core-encounter"]},
             "status": "finished",
             "class": {"system": _HL7 + "v3-ActCode", "code": "AMB", "display": "ambulatory"},
-            "type": [{"coding": [{"system": _SNOMED, "code": "185345009", "display": "Encounter for symptom"}]}],
+            "type": [
+                {"coding": [{"system": _SNOMED, "code": "185345009", "display": "Encounter for symptom"}]}
+            ],
             "subject": {"reference": f"Patient/{patient}"},
             "participant": [{"individual": {"display": self._pick(words.STAFF)}}],
             "period": {"start": _instant(start), "end": _instant(end)},
@@ -252,7 +258,9 @@ class Commune:
             "resourceType": "Condition",
             "id": str(self._uuid(at)),
             "clinicalStatus": _concept(_HL7 + "condition-clinical", self._pick(("active", "resolved"))),
-            "verificationStatus": _concept(_HL7 + "condition-ver-status", self._pick(("confirmed", "provisional"))),
+            "verificationStatus": _concept(
+                _HL7 + "condition-ver-status", self._pick(("confirmed", "provisional"))
+            ),
             "category": [_concept(_HL7 + "condition-category", "encounter-diagnosis", "Encounter Diagnosis")],
             "code": _concept(_ICD, code, shown),
             "subject": {"reference": f"Patient/{patient}"},
@@ -317,7 +325,9 @@ class Commune:
 
     def _allergy(self, patient: str, at: datetime) -> Resource:
         code, name = self._pick(words.ALLERGENS)
-        substance = _concept("http://www.nlm.nih.gov/research/umls/rxnorm", code, name) if code else {"text": name}
+        substance = (
+            _concept("http://www.nlm.nih.gov/research/umls/rxnorm", code, name) if code else {"text": name}
+        )
         return {
             "resourceType": "AllergyIntolerance",
             "id": str(self._uuid(at)),

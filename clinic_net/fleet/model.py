@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Index
+from sqlalchemy import BigInteger, Column, Index
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -27,3 +27,8 @@ class StationReport(SQLModel, table=True):
     refused: int = 0
     oldest_waiting_at: Instant | None = None
     last_contact_at: Instant
+    copied_at: Instant | None = None
+    """When a copy of the station's database was last found out."""
+    clock_offset_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """What to add to the station's clock, as it was when it was last seen to be off, at ``clock_off_at``."""
+    clock_off_at: Instant | None = None

@@ -12,6 +12,7 @@ from clinic_net.directory.errors import UnknownSite
 from clinic_net.fleet import store
 from clinic_net.fleet.model import StationReport
 from clinic_net.kernel.db import Sessions
+from clinic_net.kernel.links import Database
 from clinic_net.protocol.sync import Enrol, Enrolled, Lane, Report
 
 _MOST = 2**31 - 1
@@ -31,6 +32,11 @@ class StationState:
     refused: int
     oldest_waiting_at: datetime | None
     last_contact_at: datetime
+    copied_at: datetime | None = None
+    """When a copy of its database, or a restored backup, was last found out: a person must look at that computer."""
+    clock_offset_ms: int | None = None
+    clock_off_at: datetime | None = None
+    """When its clock was last seen to be off by more than five minutes, and what to add to it."""
 
 
 async def enrol(
@@ -130,6 +136,16 @@ async def _place(session: AsyncSession, site: str, now: datetime) -> tuple[str, 
     return place.name, place.facility_code, place.province_code
 
 
+async def note_copied(s: Database, site: str, now: datetime) -> None:
+    """Let operators see that a station's database exists twice, or was restored."""
+    await store.note_copied(s, site, now)
+
+
+async def note_clock(s: Database, site: str, offset_ms: int, now: datetime) -> None:
+    """Let operators see that a station's clock is off; ``offset_ms`` is what to add to it."""
+    await store.note_clock(s, site, offset_ms, now)
+
+
 async def stations(
     session: AsyncSession, *, facility: str | None = None, province: str | None = None
 ) -> tuple[StationState, ...]:
@@ -155,4 +171,7 @@ def _state(row: StationReport) -> StationState:
         refused=row.refused,
         oldest_waiting_at=row.oldest_waiting_at,
         last_contact_at=row.last_contact_at,
+        copied_at=row.copied_at,
+        clock_offset_ms=row.clock_offset_ms,
+        clock_off_at=row.clock_off_at,
     )

@@ -1,6 +1,6 @@
 """What the synchronisation refuses; everything else is an answer for one operation."""
 
-from clinic_net.kernel.errors import Forbidden, Invalid, TooLarge
+from clinic_net.kernel.errors import Forbidden, Invalid, TooLarge, Unavailable
 
 
 class NotYourStation(Forbidden):
@@ -35,3 +35,42 @@ class Undecided(Invalid):
 
     def __init__(self) -> None:
         super().__init__("choose a version of each field, or one version as a whole")
+
+
+class UnknownCoding(Invalid):
+    """The body's ``Content-Encoding`` is none that this hub reads, or its dictionary is not here: send it with
+    another."""
+
+    code = "unknown-coding"
+    status = 415
+
+    def __init__(self) -> None:
+        super().__init__("the body is compressed in a way that this hub does not read")
+
+
+class BatchNotSigned(Invalid):
+    """A batch of form 2 came without ``Sync-Signature``."""
+
+    code = "batch-not-signed"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("a batch is signed by its device")
+
+
+class BatchSignatureWrong(Forbidden):
+    """The signature is not the device's, or not of this batch. Nothing of it was kept."""
+
+    code = "batch-signature-wrong"
+
+    def __init__(self) -> None:
+        super().__init__("the signature of the batch is not that of its device")
+
+
+class NotAppliedYet(Unavailable):
+    """The operations are kept and not applied yet: send the same again for their answers."""
+
+    code = "not-applied-yet"
+
+    def __init__(self) -> None:
+        super().__init__("what was sent is kept; its answers are not ready yet")

@@ -60,9 +60,8 @@ async def says(hub: Hub, text: dict[str, Any], *, base: int, by: str) -> None:
     op = Op(
         op=1, type=text["resourceType"], id=text["id"], base=base, at=hub.now(), by=by, body=json.dumps(text)
     )
-    async with hub.sessions() as session, session.begin():
-        request = Push(station=STATION_DEVICE.site, db_epoch=uuid4(), batch=uuid4(), ops=(op,))
-        await sync.push(session, request, station=STATION_DEVICE, now=hub.now())
+    request = Push(station=STATION_DEVICE.site, db_epoch=uuid4(), batch=uuid4(), ops=(op,))
+    await sync.push_form_1(hub, request, station=STATION_DEVICE)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from clinic_net.protocol.sync import Op, Outcome, Push
 from clinic_net.protocol.sync.merge_policy import in_effect
 from clinic_net.protocol.sync.reviews import Review, read_review, settled
 from clinic_net.records import service as records
-from clinic_net.sync import push_store, service
+from clinic_net.sync import inbox_store, service
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
@@ -43,11 +43,10 @@ class Station:
 
     async def sends(self, op: Op) -> tuple[str, int | None]:
         request = Push(station=self.principal.site, db_epoch=self.epoch, batch=uuid4(), ops=(op,))
-        async with self.hub.requests() as session, session.begin():
-            await narrow(session, scope_of(self.principal), now=NOW)
-            await service.push(session, request, station=self.principal, now=NOW)
-            kept = await push_store.answered(session, self.epoch, [op.op])
-        return kept[op.op].outcome, kept[op.op].version
+        await service.push_form_1(self.hub, request, station=self.principal)
+        async with self.hub.links.begin() as link:
+            (kept,) = await inbox_store.told_of(link, self.epoch, [op.op])
+        return kept.outcome, kept.version
 
 
 @pytest.fixture
