@@ -90,7 +90,7 @@ class Inbox:
     async def _take(self, arrivals: Sequence[Arrival]) -> list[Taking | Exception]:
         now = self._hub.now()
         answers: dict[int, Taking] = {}
-        # In one order for everybody: two processes that take for the same stations do not wait for each other crosswise.
+        # In one order for everybody: two processes that take for the same stations never wait crosswise.
         order = sorted(range(len(arrivals)), key=lambda number: (arrivals[number].db_epoch, number))
         async with self._hub.links.begin() as s:
             for number in order:

@@ -1,4 +1,4 @@
-"""Portions of what waits in the inbox, each applied in one transaction by whoever took it, or takes over."""
+"""Portions of what waits in the inbox, each applied in one transaction by whoever took it, or who takes over."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
