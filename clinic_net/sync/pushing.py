@@ -106,12 +106,13 @@ async def _store(
     text = op.body.encode("utf-8", "surrogatepass")
     if len(text) > MAX_BODY_BYTES:
         raise Invalid("the record is larger than 1 MiB")
+    earlier = await store.last_from(session, request.db_epoch, op)
     base, after = op.base, None
-    if base is None and (earlier := await store.last_from(session, request.db_epoch, op)) is not None:
-        if earlier.outcome in (Outcome.MERGED, Outcome.CONFLICT):
-            after = earlier.op
-        else:
-            base = earlier.version
+    if earlier is not None and earlier.outcome in (Outcome.MERGED, Outcome.CONFLICT):
+        unseen = base is None or (earlier.version is not None and base < earlier.version)
+        after = earlier.op if unseen else None
+    elif earlier is not None and base is None:
+        base = earlier.version
     if after is None:
         try:
             async with session.begin_nested():
@@ -128,9 +129,10 @@ async def _store(
                     create_only=base is None,
                     news=news,
                 )
-            return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
         except (Conflict, PreconditionFailed):
-            pass
+            pass  # it was made from another version: see below
+        else:
+            return (Outcome.APPLIED if stored.changed else Outcome.DUPLICATE), stored.version
     incoming = Incoming(op.type, op.id, text, op.at, op.by, request.db_epoch, op.op, base, after)
     done = await reconcile(session, incoming, station=station, now=now, news=news)
     return done.outcome, done.version

@@ -38,9 +38,10 @@ from clinic_net.records.errors import UnknownResource
 class Incoming:
     """A station's change of a record. ``text`` None deletes it.
 
-    ``base`` is the hub's version that it was made from. Where the station did not know the outcome of an earlier
-    operation of its own on the record, ``base`` is None, and ``after`` is that operation's number, if that one was
-    merged or clashed: this change was made from that one's text.
+    ``base`` is the hub's version that it was made from, as the station says. ``after`` is the number of the latest
+    earlier operation of the same database on the record, if that one was merged or clashed and the station had not
+    seen what came of it (``base`` is None, or older than the version that was answered): this change was made from
+    that one's text.
     """
 
     rtype: str
@@ -115,7 +116,7 @@ class _Reconciling:
         current = self.held.current
         if is_review(ours) and leaves_open(ours, theirs):
             return Reconciled(Outcome.DUPLICATE, current.version)
-        base = self.held.base if self.op.base is not None else await self._text_of_earlier()
+        base = await self._text_of_earlier() or self.held.base
         merged = reconciled(None if base is None else parse(base), ours, theirs, sound=records.sound)
         if merged.resource is ours:
             return Reconciled(Outcome.DUPLICATE, current.version)
