@@ -101,9 +101,9 @@ def _beside(tx: Tx, binary: str) -> str | None:
     return None if held is None else text_of(read(held[0]))
 
 
-def settle(tx: Tx, decision: Decision, *, doing: Doing) -> bool:
+def settle(tx: Tx, decision: Decision, *, site: str, doing: Doing) -> bool:
     """Store what somebody decided and queue it for the hub: the record, where it comes from, and the question, which is
-    closed when nothing is left to decide. Whether it is.
+    closed when nothing is left to decide. Whether it is. ``site`` is this station's.
 
     Raises:
         UnknownRecord: there is no such open question here, or its version has not arrived.
@@ -116,7 +116,8 @@ def settle(tx: Tx, decision: Decision, *, doing: Doing) -> bool:
     desk = Desk(tx, now=doing.now, by=doing.by)
     lane = Lane.URGENT if review.urgent else Lane.CARE
     if sibling is not None:
-        _store(desk, lane, (review, sibling), texts, decision)
+        _store(desk, lane, review, texts, decision)
+        _tell(desk, lane, (review, sibling), texts, site)
     held = reviews.text(tx, "Task", decision.task)
     assert held is not None
     at = doing.now.isoformat(timespec="milliseconds")
@@ -127,8 +128,7 @@ def settle(tx: Tx, decision: Decision, *, doing: Doing) -> bool:
     return after is None or not after.open
 
 
-def _store(desk: Desk, lane: Lane, about: tuple[Review, Sibling], texts: _Texts, decision: Decision) -> None:
-    review, sibling = about
+def _store(desk: Desk, lane: Lane, review: Review, texts: _Texts, decision: Decision) -> None:
     if texts.theirs is None:
         raise UnknownRecord("the other version has not arrived yet")
     base = None if texts.base is None else read(texts.base)
@@ -142,9 +142,12 @@ def _store(desk: Desk, lane: Lane, about: tuple[Review, Sibling], texts: _Texts,
         records.rebase(tx, review.rtype, review.fid, texts.version)
     if resource is not ours:
         desk.put(resource, lane=lane, text=write(resource))
+
+
+def _tell(desk: Desk, lane: Lane, about: tuple[Review, Sibling], texts: _Texts, site: str) -> None:
+    """Queue who decided, on what. The version that the hub will make of it has no number yet."""
+    review, sibling = about
     record, at = f"{review.rtype}/{review.fid}", desk.now.isoformat(timespec="milliseconds")
     entities = {f"{record}/_history/{texts.version}": "revision", f"Binary/{sibling.text}": "revision"}
-    told = provenance(
-        new_id(desk.now), record, Origin(desk.by, sibling.site, at, at), activity="resolve", entities=entities
-    )
-    desk.put(told, lane=lane)
+    origin = Origin(desk.by, site, at, at)
+    desk.put(provenance(new_id(desk.now), record, origin, activity="resolve", entities=entities), lane=lane)

@@ -22,8 +22,8 @@ from clinic_net.protocol.sync.reviews import (
     Sibling,
     Subject,
     asked,
+    decided,
     labels_in,
-    leaves_open,
     provenance,
     text_beside,
     text_of,
@@ -114,8 +114,8 @@ class _Reconciling:
 
     async def _compare(self, text: bytes, ours: dict[str, Any], theirs: dict[str, Any]) -> Reconciled:
         current = self.held.current
-        if is_review(ours) and leaves_open(ours, theirs):
-            return Reconciled(Outcome.DUPLICATE, current.version)
+        if is_review(ours):
+            return await self._decision(ours, theirs)
         base = await self._text_of_earlier() or self.held.base
         merged = reconciled(None if base is None else parse(base), ours, theirs, sound=records.sound)
         if merged.resource is ours:
@@ -135,6 +135,14 @@ class _Reconciling:
         at, site = records.instant(self.op.at), self.station.site
         sibling = Sibling(mine, before, current.version, self.op.by, at, site)
         return Reconciled(Outcome.CONFLICT, current.version, await self._ask(sibling))
+
+    async def _decision(self, ours: dict[str, Any], theirs: dict[str, Any]) -> Reconciled:
+        """Take from a Task of reviews what was decided; whether it is open is the hub's word."""
+        current = self.held.current
+        after = decided(ours, theirs, now=records.instant(self.now))
+        if after is None:
+            return Reconciled(Outcome.DUPLICATE, current.version)
+        return Reconciled(Outcome.MERGED, (await self._put(write(after))).version)
 
     async def _put(self, text: bytes) -> Stored:
         return await records.put(

@@ -68,6 +68,11 @@ def listing(tx: Tx, *, limit: int = 200) -> list[Review]:
     return [review for review in found if review is not None]
 
 
+def of_patient(tx: Tx, patient: str) -> list[Review]:
+    """Return what is asked about records of a patient."""
+    return [review for review in listing(tx) if review.patient == patient]
+
+
 def text(tx: Tx, rtype: str, rid: str) -> tuple[str, int | None] | None:
     """Return a resource's text as it is written here, and the hub's version of it; None if it is not here."""
     row = tx.execute(
