@@ -247,7 +247,7 @@ class Applying:
             doing.epoch,
             head.op,
             base=doing.base,
-            after=None if head.base is not None else doing.after,
+            after=doing.after,
         )
         done = await reconcile(self.s, incoming, station=doing.station, now=self.now, news=news)
         self._found(doing, done.outcome, done.version)

@@ -74,12 +74,17 @@ class Doing:
     def is_plain(self) -> bool:
         """Whether it can go with others: no later operation of its database on the record overtook it, and it does
         not build upon something that was merged or clashed."""
-        return self.before.later is None and not (self.head.base is None and self.after is not None)
+        return self.before.later is None and self.after is None
 
     @property
     def after(self) -> int | None:
-        """The earlier operation of its database on the record, if that was merged or clashed."""
-        return self.before.op if self.before.outcome in (Outcome.MERGED, Outcome.CONFLICT) else None
+        """The earlier operation of its database on the record, if that was merged or clashed and the station had not
+        seen yet what the record became: the change was made from that one's text."""
+        before, base = self.before, self.head.base
+        if before.outcome not in (Outcome.MERGED, Outcome.CONFLICT):
+            return None
+        seen = base is not None and (before.version is None or base >= before.version)
+        return None if seen else before.op
 
     def refuse(self, refusal: Refusal) -> None:
         """Note why it cannot become a record, or for which one it waits."""

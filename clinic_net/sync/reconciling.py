@@ -22,8 +22,8 @@ from clinic_net.protocol.sync.reviews import (
     Sibling,
     Subject,
     asked,
+    decided,
     labels_in,
-    leaves_open,
     provenance,
     text_beside,
     text_of,
@@ -38,9 +38,10 @@ from clinic_net.records.errors import UnknownResource
 class Incoming:
     """A station's change of a record. ``text`` None deletes it.
 
-    ``base`` is the hub's version that it was made from. Where the station did not know the outcome of an earlier
-    operation of its own on the record, ``base`` is None, and ``after`` is that operation's number, if that one was
-    merged or clashed: this change was made from that one's text.
+    ``base`` is the hub's version that it was made from, as the station says. ``after`` is the number of the latest
+    earlier operation of the same database on the record, if that one was merged or clashed and the station had not
+    seen what came of it (``base`` is None, or older than the version that was answered): this change was made from
+    that one's text.
     """
 
     rtype: str
@@ -113,9 +114,9 @@ class _Reconciling:
 
     async def _compare(self, text: bytes, ours: dict[str, Any], theirs: dict[str, Any]) -> Reconciled:
         current = self.held.current
-        if is_review(ours) and leaves_open(ours, theirs):
-            return Reconciled(Outcome.DUPLICATE, current.version)
-        base = self.held.base if self.op.base is not None else await self._text_of_earlier()
+        if is_review(ours):
+            return await self._decision(ours, theirs)
+        base = await self._text_of_earlier() or self.held.base
         merged = reconciled(None if base is None else parse(base), ours, theirs, sound=records.sound)
         if merged.resource is ours:
             return Reconciled(Outcome.DUPLICATE, current.version)
@@ -134,6 +135,14 @@ class _Reconciling:
         at, site = records.instant(self.op.at), self.station.site
         sibling = Sibling(mine, before, current.version, self.op.by, at, site)
         return Reconciled(Outcome.CONFLICT, current.version, await self._ask(sibling))
+
+    async def _decision(self, ours: dict[str, Any], theirs: dict[str, Any]) -> Reconciled:
+        """Take from a Task of reviews what was decided; whether it is open is the hub's word."""
+        current = self.held.current
+        after = decided(ours, theirs, now=records.instant(self.now))
+        if after is None:
+            return Reconciled(Outcome.DUPLICATE, current.version)
+        return Reconciled(Outcome.MERGED, (await self._put(write(after))).version)
 
     async def _put(self, text: bytes) -> Stored:
         return await records.put(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from clinic_net.protocol.sync import Lane, Op, OpIssue, OpResult, Outcome
+from station_agent.store import reviews
 from station_agent.store.database import Tx
 
 UNSENT = "('waiting', 'sent')"
@@ -157,7 +158,7 @@ def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
 
 
 def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
-    if result.outcome in (Outcome.APPLIED, Outcome.DUPLICATE):
+    if result.outcome in (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED):
         _applied(tx, result, record, now)
         return
     leg, state = (
@@ -181,19 +182,22 @@ def _applied(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -
            where rtype = ? and id = ? and op < ? and leg in ('conflict', 'quarantined')""",
         (*record, result.op),
     )
-    # The next change of the same record was made from what the hub now holds.
-    tx.execute(
-        "update outbox set base = ? where rtype = ? and id = ? and op > ? and leg = 'waiting'",
-        (result.version, *record, result.op),
-    )
+    # A merged version holds what this station has not seen: until it comes down, the base is still the one before.
+    version = None if result.outcome is Outcome.MERGED else result.version
+    if version is not None:
+        # The next change of the same record was made from what the hub now holds.
+        tx.execute(
+            "update outbox set base = ? where rtype = ? and id = ? and op > ? and leg = 'waiting'",
+            (version, *record, result.op),
+        )
     more = tx.execute(
         f"select 1 from outbox where rtype = ? and id = ? and leg in {UNSENT}",  # noqa: S608 a constant
         record,
     ).fetchone()
     tx.execute(
-        """update resource set hub_version = max(ifnull(hub_version, 0), ifnull(?, 0)), state = ?
+        """update resource set hub_version = nullif(max(ifnull(hub_version, 0), ifnull(?, 0)), 0), state = ?
            where rtype = ? and id = ?""",
-        (result.version, "local" if more else "synced", *record),
+        (version, "local" if more else reviews.state_of(tx, *record), *record),
     )
 
 
@@ -217,7 +221,7 @@ def counts(tx: Tx) -> Counts:
         ).fetchall()
     )
     oldest = tx.execute(f"select min(at) from outbox where leg in {UNSENT}").fetchone()[0]  # noqa: S608 a constant
-    return Counts(waiting, legs.get("quarantined", 0), legs.get("conflict", 0), oldest)
+    return Counts(waiting, legs.get("quarantined", 0), reviews.count(tx), oldest)
 
 
 def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:

@@ -35,10 +35,13 @@ class Desk:
         self.by = by
         self.number = settings.next_tx(tx)
 
-    def put(self, resource: Resource, *, lane: Lane = Lane.CARE) -> int | None:
-        """Store a resource and queue it for the hub; the same text twice is queued once (None)."""
+    def put(self, resource: Resource, *, lane: Lane = Lane.CARE, text: str | None = None) -> int | None:
+        """Store a resource and queue it for the hub; the same text twice is queued once (None).
+
+        ``text`` is how the resource is written, where that matters (decimals).
+        """
         rtype, rid = str(resource["resourceType"]), str(resource["id"])
-        text = json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
+        text = text or json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
         held = self.tx.execute(
             "select text, hub_version from resource where rtype = ? and id = ?", (rtype, rid)
         ).fetchone()

@@ -41,4 +41,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
                state text not null default 'waiting', view text not null default '{}', rev integer not null default 0
            ) without rowid""",
     ),
+    (
+        # Records of which two versions wait for a decision: what the open Tasks of ``protocol.sync.reviews`` say.
+        """create table review (
+               task text primary key, rtype text not null, id text not null, urgent integer not null,
+               since text not null
+           ) without rowid""",
+        "create index review_of_record on review (rtype, id)",
+    ),
 )

@@ -66,8 +66,11 @@ async def says(hub: Hub, text: dict[str, Any], *, base: int, by: str) -> None:
 
 @pytest.fixture
 async def disagreement(district: Hub) -> Disagreement:
-    hub = district
-    await forget_everything(hub)
+    await forget_everything(district)
+    return await disagree(district)
+
+
+async def disagree(hub: Hub) -> Disagreement:
     doctor = await add_person(hub, Role.DOCTOR, specialties=("cardiology",))
     await go_on_duty(hub, doctor)
     written = patients.chest_pain(hub.now())

@@ -96,13 +96,6 @@ def _id(reference: str) -> str:
     return reference.removeprefix("Binary/").partition("/")[0]
 
 
-def leaves_open(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether the hub's Task asks about a version that a changed Task does not know of: then the hub's word stands."""
-    asks = read_review(ours)
-    known = {_sibling(given).text for given in (*theirs.get("input", ()), *theirs.get("output", ()))}
-    return asks is not None and any(sibling.text not in known for sibling in asks.siblings)
-
-
 # -- what the hub says
 
 
@@ -190,6 +183,25 @@ def settled(task: Mapping[str, Any], sibling: str | None, *, now: str) -> Resour
         after["status"] = CLOSED
     after["lastModified"] = now
     return after | ({"input": left} if left else {}) | ({"output": outputs} if outputs else {})
+
+
+def decided(ours: Mapping[str, Any], theirs: Mapping[str, Any], *, now: str) -> Resource | None:
+    """Return the hub's Task with what somebody decided who knew an older one; None when that is nothing new.
+
+    What they did not know of stays open.
+    """
+    after: Mapping[str, Any] = ours
+    known = {_sibling(given).text for given in theirs.get("output", ())}
+    for sibling in _siblings(ours):
+        if sibling.text in known:
+            after = settled(after, sibling.text, now=now)
+    if "reasonCode" in after and "reasonCode" not in theirs:
+        after = settled(after, None, now=now)
+    return None if after is ours else dict(after)
+
+
+def _siblings(task: Mapping[str, Any]) -> list[Sibling]:
+    return [_sibling(given) for given in task.get("input", ())]
 
 
 def text_beside(fid: str, text: str, about: Subject, *, labels: list[Resource]) -> Resource:

@@ -13,7 +13,7 @@ from station_agent import service
 from station_agent.forms.common import Problem, text_of
 from station_agent.forms.patient import SEXES, PatientEntry, read_patient
 from station_agent.ids import new_id
-from station_agent.store import Tx, patients, records
+from station_agent.store import Tx, patients, records, reviews
 from station_agent.store.patients import PatientRow
 from station_agent.web import views
 from station_agent.web.pages.common import (
@@ -120,6 +120,7 @@ async def show(request: Request) -> Response:
             "letters": views.letters(tx, patient_id),
             "trends": views.trends(tx, patient_id),
             "visit_id": new_id(now()),
+            "reviews": reviews.of_patient(tx, patient_id),
         }
 
     shown = "partials/letters.html" if request.headers.get("HX-Request") else "patient.html"

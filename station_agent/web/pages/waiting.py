@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from station_agent import service
 from station_agent.errors import UnknownRecord
-from station_agent.store import Tx, outbox, patients, records, settings
+from station_agent.store import Tx, outbox, patients, records, reviews, settings
 from station_agent.store.outbox import Waiting
 from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see
 from station_agent.web.render import page
@@ -21,14 +21,26 @@ async def waiting(request: Request) -> Response:
         listed = outbox.listing(tx)
         return {
             "refused": [w for w in listed if w.leg == "quarantined"],
-            "clashes": [(w, _clash(tx, w)) for w in listed if w.leg == "conflict"],
+            "reviews": reviews.listing(tx),
+            "clashes": [(w, _clash(tx, w)) for w in listed if _is_clash(tx, w)],
             "waiting": [w for w in listed if w.leg in ("waiting", "sent")],
             "counts": outbox.counts(tx),
             "contact": settings.get(tx, "last_contact"),
-            "people": patients.names(tx, sorted({w.patient for w in listed if w.patient})),
+            "people": patients.names(
+                tx,
+                sorted(
+                    {w.patient for w in listed if w.patient}
+                    | {r.patient for r in reviews.listing(tx) if r.patient}
+                ),
+            ),
         }
 
     return page(request, "waiting.html", **await agent_of(request).database.run(gather))
+
+
+def _is_clash(tx: Tx, waiting: Waiting) -> bool:
+    """Whether a clash is to be settled here: a hub of the release before asks nobody."""
+    return waiting.leg == "conflict" and reviews.state_of(tx, waiting.rtype, waiting.id) == "synced"
 
 
 def _clash(tx: Tx, waiting: Waiting) -> bool:
