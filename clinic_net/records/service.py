@@ -2,6 +2,7 @@
 
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
+from clinic_net.records.copies import Copy, Named, Placed, copies, placed
 from clinic_net.records.derived import derive
 from clinic_net.records.erasing import erase, last_change, untouched_since
 from clinic_net.records.history import PastVersion, history
@@ -17,14 +18,18 @@ from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless
 
 __all__ = [
     "TOPIC",
+    "Copy",
     "Found",
+    "Named",
     "News",
     "PastVersion",
+    "Placed",
     "ReindexProgress",
     "Stored",
     "Writer",
     "begin_reindex",
     "begin_reindex_where_needed",
+    "copies",
     "delete",
     "delete_where",
     "derive",
@@ -35,6 +40,7 @@ __all__ = [
     "last_change",
     "patch",
     "patch_where",
+    "placed",
     "progress_of_reindex",
     "put",
     "put_order",

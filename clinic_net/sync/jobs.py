@@ -3,13 +3,17 @@
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
 from clinic_net.sync import service
+from clinic_net.sync.rules import scope_of_record
 
 
-def _is_of_a_site(payload: Payload) -> bool:
-    return any(service.is_site(record["tenant"]) for record in payload["records"])
+def _is_of_a_scope(payload: Payload) -> bool:
+    return any(
+        scope_of_record(record["tenant"], record["rtype"], record["patient"]) is not None
+        for record in payload["records"]
+    )
 
 
-@on("record.stored", when=_is_of_a_site)
+@on("record.stored", when=_is_of_a_scope)
 async def feed_stored_records(hub: Hub, payload: Payload) -> None:
     async with hub.sessions() as session, session.begin():
         await service.feed(session, payload["records"], now=hub.now())
