@@ -1,6 +1,6 @@
 """What the synchronisation refuses; everything else is an answer for one operation."""
 
-from clinic_net.kernel.errors import Forbidden, Invalid, TooLarge
+from clinic_net.kernel.errors import Forbidden, Invalid, NotFound, TooLarge
 
 
 class NotYourStation(Forbidden):
@@ -26,3 +26,12 @@ class PushTooLarge(TooLarge):
 
     def __init__(self) -> None:
         super().__init__("a push may hold 4 MiB")
+
+
+class UnknownScope(NotFound):
+    """The station has no such scope, or there is no such copy of it."""
+
+    code = "sync-unknown-scope"
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing of this name for this station")

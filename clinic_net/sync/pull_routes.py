@@ -1,12 +1,12 @@
-"""``/sync/v1/pull``: what is new for a station, as JSON (form 1) or as a stream of frames (form 2)."""
+"""``/sync/v1/pull``: what is new for a station, as JSON (form 1) or as a stream of frames (form 2); ``…/digest``."""
 
 from fastapi import APIRouter, Request, Response
 
 from clinic_net.access.http import CurrentStation
 from clinic_net.access.limits import charge
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
-from clinic_net.protocol.sync import MEDIA_TYPE, Pull, PullAsk
-from clinic_net.sync import feeding, pulling
+from clinic_net.protocol.sync import MEDIA_TYPE, Digest, DigestAsk, Pull, PullAsk
+from clinic_net.sync import digests, feeding, pulling
 from clinic_net.sync.bodies import read
 from clinic_net.sync.encodings import encoded, plain
 
@@ -41,3 +41,16 @@ async def pull(
         return streamed(request, stream)
     page = await feeding.pull(session, read(Pull, body), station=station, now=now)
     return Response(page.model_dump_json(), media_type="application/json")
+
+
+@router.post("/digest", response_model=Digest)
+async def digest(
+    request: Request, station: CurrentStation, session: UnitOfWork, hub: CurrentHub, now: Now
+) -> Response | Digest:
+    """Hand a station the sums of a scope's bins, or what is in the bins it names."""
+    await charge(request, hub, station)
+    ask = read(DigestAsk, await said(request))
+    reader = await pulling.reader_of(session, station, now)
+    if ask.bins:
+        return streamed(request, await digests.repair(session, ask, reader=reader))
+    return await digests.digest(session, ask, reader=reader)

@@ -27,6 +27,24 @@ _HEAD = 160
 """Bytes that an entry's head takes."""
 
 
+@dataclass(frozen=True)
+class Reader:
+    """Who is handed something: a station, in the province it belongs to today, at this time."""
+
+    station: StationPrincipal
+    province: str | None
+    now: datetime
+
+
+async def reader_of(session: AsyncSession, station: StationPrincipal, now: datetime) -> Reader:
+    """Return the reader of a request; one of a site that the directory has closed is in no province."""
+    try:
+        province = (await directory.site(session, station.site, now.date())).province_code
+    except UnknownSite:
+        province = None
+    return Reader(station, province, now)
+
+
 @dataclass
 class Page:
     """A page as it is put together."""
@@ -41,7 +59,7 @@ class Page:
         head = EntryHead(
             scope=entry.scope,
             seq=entry.seq,
-            kind=entry.kind,  # type: ignore[arg-type]  # the feed holds no other
+            kind=entry.kind,
             type=entry.rtype,
             id=entry.fid,
             version=entry.version,
@@ -49,14 +67,6 @@ class Page:
         )
         self.entries.append((head, text))
         self.used += len(text) + _HEAD
-
-
-async def province_of(session: AsyncSession, station: StationPrincipal, now: datetime) -> str | None:
-    """Return the province to which a station's site belongs today; None where the directory has closed it."""
-    try:
-        return (await directory.site(session, station.site, now.date())).province_code
-    except UnknownSite:
-        return None
 
 
 async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal, now: datetime) -> bytes:
@@ -71,8 +81,8 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
     if ask.station != station.site:
         raise NotYourStation
     await fleet.service.report(session, station.site, ask.report, now)
-    province = await province_of(session, station, now)
-    page = await _page(session, ask, Reader(station, province, now))
+    reader = await reader_of(session, station, now)
+    page = await _page(session, ask, reader)
     head = PageHead(
         cursors=page.cursors,
         count=len(page.entries),
@@ -84,7 +94,7 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
     return frames.write(head, page.entries)
 
 
-async def _page(session: AsyncSession, ask: PullAsk, reader: "Reader") -> Page:
+async def _page(session: AsyncSession, ask: PullAsk, reader: Reader) -> Page:
     station = reader.station
     own = scopes_of(station.device, station.site, reader.province)
     most = min(_MOST_ENTRIES, ask.max_bytes // _SMALLEST_ENTRY)
@@ -115,7 +125,7 @@ async def _fill(
     scope: str,
     batch: Sequence[Entry],
     *,
-    reader: "Reader",
+    reader: Reader,
     max_bytes: int,
 ) -> list[Change]:
     """Add what fits of a scope; return what the station may not have any more."""
@@ -139,15 +149,6 @@ async def _fill(
             page.add(each)
         page.cursors[scope] = each.seq
     return missing
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Who is handed something: a station, in the province it belongs to today, at this time."""
-
-    station: StationPrincipal
-    province: str | None
-    now: datetime
 
 
 async def texts_of(
