@@ -5,25 +5,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from clinic_net.protocol.sync import Digest, DigestAsk, PageHead, frames
 from clinic_net.records import service as records
 from clinic_net.sync import feed_store as store
-from clinic_net.sync.errors import NotYourStation, UnknownScope
+from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import OUT, Change
-from clinic_net.sync.pulling import Page, Reader, texts_of
-from clinic_net.sync.rules import holds_records, is_shared, scopes_of
+from clinic_net.sync.handing import Page, Reader, demand_own, texts_of
+from clinic_net.sync.rules import is_shared
 
 _ENTRIES = 500
 _BYTES = 256 * 1024
 """Of one page of a repair."""
-
-
-def demand_own(scope: str, reader: Reader) -> None:
-    """Refuse a scope that is not of this station, as one that is not there.
-
-    Raises:
-        UnknownScope: it is not.
-    """
-    own = scopes_of(reader.station.device, reader.station.site, reader.province)
-    if scope not in own or not holds_records(scope):
-        raise UnknownScope
 
 
 def _demand(ask: DigestAsk, reader: Reader) -> None:

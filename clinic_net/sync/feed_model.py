@@ -25,7 +25,7 @@ class ScopeHead(SQLModel, table=True):
 
     The row is locked last in a transaction, so numbers appear in order and without gaps (a plain sequence was measured
     to lose 3–13 % of rows to concurrent readers). ``total`` is the sum of ``protocol.sync.sums`` over ``held``
-    resources, below 2^64.
+    resources, below 2^64. ``copy_asked_at`` is when a snapshot was last ordered.
     """
 
     __tablename__ = "sync_scope_head"
@@ -34,6 +34,7 @@ class ScopeHead(SQLModel, table=True):
     last_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     held: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     total: int = Field(default=0, sa_column=Column(Numeric(20, 0), nullable=False, server_default="0"))
+    copy_asked_at: Instant | None = None
 
 
 class FeedEntry(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
-from clinic_net.sync import service
+from clinic_net.sync import service, snapshots
 from clinic_net.sync.rules import scope_of_record
 
 
@@ -17,3 +17,8 @@ def _is_of_a_scope(payload: Payload) -> bool:
 async def feed_stored_records(hub: Hub, payload: Payload) -> None:
     async with hub.sessions() as session, session.begin():
         await service.feed(session, payload["records"], now=hub.now())
+
+
+@on("sync.snapshot_wanted")
+async def make_snapshot(hub: Hub, payload: Payload) -> None:
+    await snapshots.build(hub.sessions, str(payload["scope"]), now=hub.now())

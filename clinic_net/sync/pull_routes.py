@@ -9,6 +9,7 @@ from clinic_net.protocol.sync import MEDIA_TYPE, Digest, DigestAsk, Pull, PullAs
 from clinic_net.sync import digests, feeding, pulling
 from clinic_net.sync.bodies import read
 from clinic_net.sync.encodings import encoded, plain
+from clinic_net.sync.handing import reader_of
 
 router = APIRouter()
 
@@ -50,7 +51,7 @@ async def digest(
     """Hand a station the sums of a scope's bins, or what is in the bins it names."""
     await charge(request, hub, station)
     ask = read(DigestAsk, await said(request))
-    reader = await pulling.reader_of(session, station, now)
+    reader = await reader_of(session, station, now)
     if ask.bins:
         return streamed(request, await digests.repair(session, ask, reader=reader))
     return await digests.digest(session, ask, reader=reader)

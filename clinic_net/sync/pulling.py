@@ -1,72 +1,25 @@
 """Form 2 of handing a station what is new for it: all its scopes in one stream, commands first, sums at the end."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net import access, fleet
+from clinic_net import fleet
 from clinic_net.access import StationPrincipal
-from clinic_net.access.lines import narrow
-from clinic_net.access.policy import shared_scope
-from clinic_net.directory import service as directory
-from clinic_net.directory.errors import UnknownSite
-from clinic_net.protocol.sync import EntryHead, PageHead, PullAsk, Sum, frames
+from clinic_net.protocol.sync import PageHead, PullAsk, frames
 from clinic_net.records import service as records
 from clinic_net.sync import feed_store as store
+from clinic_net.sync import snapshots
 from clinic_net.sync.answers import answers
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import OUT, PUT, Change, Entry
-from clinic_net.sync.rules import NATIONAL, feed_of, holds_records, is_shared, own_cursors, scopes_of
+from clinic_net.sync.handing import Page, Reader, reader_of, texts_of
+from clinic_net.sync.rules import feed_of, holds_records, is_shared, own_cursors, scopes_of
 
 _SMALLEST_ENTRY = 400
 """Bytes; so many entries are looked up for a page at most. Fewer than fit are no harm: the rest follows."""
 _MOST_ENTRIES = 1000
-_HEAD = 160
-"""Bytes that an entry's head takes."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Who is handed something: a station, in the province it belongs to today, at this time."""
-
-    station: StationPrincipal
-    province: str | None
-    now: datetime
-
-
-async def reader_of(session: AsyncSession, station: StationPrincipal, now: datetime) -> Reader:
-    """Return the reader of a request; one of a site that the directory has closed is in no province."""
-    try:
-        province = (await directory.site(session, station.site, now.date())).province_code
-    except UnknownSite:
-        province = None
-    return Reader(station, province, now)
-
-
-@dataclass
-class Page:
-    """A page as it is put together."""
-
-    cursors: dict[str, int]
-    entries: list[tuple[EntryHead, bytes]] = field(default_factory=list)
-    used: int = 0
-    more: bool = False
-    sums: dict[str, Sum] = field(default_factory=dict)
-
-    def add(self, entry: Entry, text: bytes = b"") -> None:
-        head = EntryHead(
-            scope=entry.scope,
-            seq=entry.seq,
-            kind=entry.kind,
-            type=entry.rtype,
-            id=entry.fid,
-            version=entry.version,
-            size=len(text),
-        )
-        self.entries.append((head, text))
-        self.used += len(text) + _HEAD
 
 
 async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal, now: datetime) -> bytes:
@@ -83,12 +36,15 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
     await fleet.service.report(session, station.site, ask.report, now)
     reader = await reader_of(session, station, now)
     page = await _page(session, ask, reader)
+    own = feed_of(station.site)
+    offer = await snapshots.offer(session, own, page.cursors[own], now=now) if page.more else None
     head = PageHead(
         cursors=page.cursors,
         count=len(page.entries),
         more=page.more,
         sums=page.sums,
         answers=await answers(session, station, ask.db_epoch, ask.asks),
+        snapshot=offer,
         server_time=now,
     )
     return frames.write(head, page.entries)
@@ -149,24 +105,3 @@ async def _fill(
             page.add(each)
         page.cursors[scope] = each.seq
     return missing
-
-
-async def texts_of(
-    session: AsyncSession,
-    wanted: Sequence[records.Named],
-    scope: str,
-    *,
-    reader: Reader,
-    max_bytes: int | None = None,
-) -> Mapping[records.Named, records.Copy]:
-    """Return the texts of what a scope holds, by the right of the station that asks; shared ones by everybody's."""
-    if not wanted:
-        return {}
-    own, by = access.scope_of(reader.station), reader.station.address
-    if not is_shared(scope):
-        return await records.copies(session, wanted, scope=own, now=reader.now, by=by, max_bytes=max_bytes)
-    right = shared_scope({NATIONAL} | ({reader.province} if reader.province is not None else set()))
-    await narrow(session, right, now=reader.now)
-    found = await records.copies(session, wanted, scope=right, now=reader.now, by=by, max_bytes=max_bytes)
-    await narrow(session, own, now=reader.now)
-    return found

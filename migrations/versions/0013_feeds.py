@@ -90,6 +90,7 @@ def _feeds() -> None:
     op.add_column(
         "sync_scope_head", sa.Column("total", sa.Numeric(20, 0), nullable=False, server_default="0")
     )
+    op.add_column("sync_scope_head", sa.Column("copy_asked_at", _INSTANT, nullable=True))
     op.add_column("sync_feed", sa.Column("share", sa.BigInteger(), nullable=True))
     op.add_column("sync_feed", sa.Column("bin", sa.SmallInteger(), nullable=True))
     op.execute(

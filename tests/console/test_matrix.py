@@ -165,6 +165,8 @@ MATRIX: dict[str, Row] = {
     "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
     "POST /sync/v1/push": Row(_only(400, "station"), JSON, body=b"{}"),
     "POST /sync/v1/pull": Row(_only(400, "station"), JSON, body=b"{}"),
+    "GET /sync/v1/snapshots/{snapshot}": Row(_only(404, "station"), JSON),
+    "GET /sync/v1/snapshots/{snapshot}/{n}": Row(_only(404, "station"), JSON),
     "POST /sync/v1/digest": Row(_only(400, "station"), JSON, body=b"{}"),
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),

@@ -8,7 +8,7 @@ from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Digest, DigestAsk, EntryHead, PageHead, Sum, frames, sums
 from clinic_net.sync import digests
 from clinic_net.sync.errors import UnknownScope
-from clinic_net.sync.pulling import reader_of
+from clinic_net.sync.handing import reader_of
 from tests.sync.support import Station, a_patient, a_station, store
 
 
