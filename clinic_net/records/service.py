@@ -6,6 +6,7 @@ from clinic_net.records.copies import Copy, Named, Placed, copies, placed
 from clinic_net.records.derived import derive
 from clinic_net.records.erasing import erase, last_change, untouched_since
 from clinic_net.records.history import PastVersion, history
+from clinic_net.records.moving import Moved, move, patients_at
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.reindexing import Progress as ReindexProgress
 from clinic_net.records.reindexing import begin as begin_reindex
@@ -20,6 +21,7 @@ __all__ = [
     "TOPIC",
     "Copy",
     "Found",
+    "Moved",
     "Named",
     "News",
     "PastVersion",
@@ -38,8 +40,10 @@ __all__ = [
     "history",
     "instant",
     "last_change",
+    "move",
     "patch",
     "patch_where",
+    "patients_at",
     "placed",
     "progress_of_reindex",
     "put",

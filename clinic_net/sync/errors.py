@@ -35,3 +35,21 @@ class UnknownScope(NotFound):
 
     def __init__(self) -> None:
         super().__init__("there is nothing of this name for this station")
+
+
+class NoSuchMove(NotFound):
+    """There is no such move, or not in this operator's reach."""
+
+    code = "sync-unknown-move"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such move")
+
+
+class NowhereToMove(Invalid):
+    """Patients can only go to another site."""
+
+    code = "sync-move-to-itself"
+
+    def __init__(self) -> None:
+        super().__init__("patients go to another site than the one they are at")

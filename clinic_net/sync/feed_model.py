@@ -116,3 +116,13 @@ class Move(SQLModel, table=True):
     moved_patients: int = 0
     moved_records: int = 0
     done_at: Instant | None = None
+
+
+class MovedPatient(SQLModel, table=True):
+    """That a patient went from ``origin``: what that site still sends about them goes where they are."""
+
+    __tablename__ = "sync_moved_patient"
+
+    patient: str = Field(primary_key=True, max_length=64)
+    origin: str = Field(primary_key=True, max_length=20)
+    at: Instant

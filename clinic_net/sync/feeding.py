@@ -13,6 +13,7 @@ from clinic_net.kernel import jobs
 from clinic_net.protocol.sync import Entry, Page, Pull
 from clinic_net.records import service as records
 from clinic_net.sync import feed_store as store
+from clinic_net.sync import move_store
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import DELETE, OUT, PUT, Change
 from clinic_net.sync.rules import feed_of, is_site, scope_of_record
@@ -43,6 +44,9 @@ async def feed(session: AsyncSession, stored: Sequence[Mapping[str, Any]], *, no
             kind = DELETE if place.deleted else PUT
             changes.setdefault(scope, []).append(Change(kind, rtype, fid, place.version))
     await put_in(session, changes)
+    here = {(place.patient, place.tenant) for place in places.values() if place.patient is not None}
+    for origin, patients in (await move_store.moved_among(session, here)).items():
+        await jobs.announce(session, "sync.late_entries", {"origin": origin, "patients": patients})
 
 
 def _scope_told(record: Mapping[str, Any]) -> str | None:

@@ -1,8 +1,10 @@
 """What the synchronisation does with news: a stored record goes into its station's feed."""
 
+from uuid import UUID
+
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
-from clinic_net.sync import service, snapshots
+from clinic_net.sync import moving, service, snapshots
 from clinic_net.sync.rules import scope_of_record
 
 
@@ -22,3 +24,17 @@ async def feed_stored_records(hub: Hub, payload: Payload) -> None:
 @on("sync.snapshot_wanted")
 async def make_snapshot(hub: Hub, payload: Payload) -> None:
     await snapshots.build(hub.sessions, str(payload["scope"]), now=hub.now())
+
+
+@on("sync.move")
+async def carry_out_move(hub: Hub, payload: Payload) -> None:
+    while True:
+        async with hub.sessions() as session, session.begin():
+            if (await moving.step(session, UUID(payload["move"]), now=hub.now())).done_at is not None:
+                return
+
+
+@on("sync.late_entries")
+async def forward_late_entries(hub: Hub, payload: Payload) -> None:
+    async with hub.sessions() as session, session.begin():
+        await moving.forward(session, str(payload["origin"]), payload["patients"], now=hub.now())

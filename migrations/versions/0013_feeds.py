@@ -70,6 +70,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_sync_move_origin", "sync_move", ["origin", "ordered_at"])
     op.create_table(
+        "sync_moved_patient",
+        sa.Column("patient", sa.String(64), nullable=False),
+        sa.Column("origin", sa.String(20), nullable=False),
+        sa.Column("at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("patient", "origin", name=op.f("pk_sync_moved_patient")),
+    )
+    op.create_table(
         "fleet_setting",
         sa.Column("layer", sa.String(30), nullable=False),
         sa.Column("settings", postgresql.JSONB(), nullable=False),

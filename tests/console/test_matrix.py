@@ -163,6 +163,11 @@ MATRIX: dict[str, Row] = {
     "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator", "national"), JSON),
     "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator", "national"), JSON),
     "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
+    "POST /fleet/v1/moves": Row(
+        _only(404, "operator", "national"), JSON, json={"origin": "99999-01", "target": "99999-02"}
+    ),
+    "GET /fleet/v1/moves": Row(_only(200, "operator", "national"), JSON),
+    "GET /fleet/v1/moves/{move}": Row(_only(404, "operator", "national"), JSON),
     "POST /sync/v1/push": Row(_only(400, "station"), JSON, body=b"{}"),
     "POST /sync/v1/pull": Row(_only(400, "station"), JSON, body=b"{}"),
     "GET /sync/v1/snapshots/{snapshot}": Row(_only(404, "station"), JSON),
