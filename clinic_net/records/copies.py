@@ -75,6 +75,19 @@ async def placed(
     return {(row[0], row[1]): Placed(*row[2:]) for row in rows}
 
 
+async def places_of(
+    s: AsyncSession, patient: str, *, scope: RecordScope, now: datetime
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the (type, id) of what is in a patient's record, deleted or not, by the place that answers for it."""
+    statement = select(col(Resource.tenant), col(Resource.rtype), col(Resource.fid)).where(
+        col(Resource.patient) == patient, visible(scope, now)
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for tenant, rtype, fid in (await (await s.connection()).execute(statement)).all():
+        found.setdefault(tenant, []).append((rtype, fid))
+    return found
+
+
 async def copies(
     s: AsyncSession,
     wanted: Sequence[Named],

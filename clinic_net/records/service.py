@@ -2,7 +2,7 @@
 
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
-from clinic_net.records.copies import Copy, Named, Placed, copies, placed
+from clinic_net.records.copies import Copy, Named, Placed, copies, placed, places_of
 from clinic_net.records.derived import derive
 from clinic_net.records.erasing import erase, last_change, untouched_since
 from clinic_net.records.history import PastVersion, history
@@ -45,6 +45,7 @@ __all__ = [
     "patch_where",
     "patients_at",
     "placed",
+    "places_of",
     "progress_of_reindex",
     "put",
     "put_order",

@@ -6,6 +6,8 @@ import gzip
 import zlib
 from collections.abc import Mapping
 
+from fastapi import Request
+
 from clinic_net.protocol.sync import codec
 from clinic_net.sync.errors import MalformedPush, PushTooLarge
 
@@ -75,3 +77,8 @@ def plain(raw: bytes, coding: str) -> bytes:
         raise MalformedPush("the body cannot be decompressed") from None
     except codec.TooMuch:
         raise PushTooLarge from None
+
+
+async def said(request: Request) -> bytes:
+    """Return what a station sent, decompressed."""
+    return plain(await request.body(), request.headers.get("content-encoding", ""))

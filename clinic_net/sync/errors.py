@@ -1,6 +1,6 @@
 """What the synchronisation refuses; everything else is an answer for one operation."""
 
-from clinic_net.kernel.errors import Forbidden, Invalid, NotFound, TooLarge
+from clinic_net.kernel.errors import Forbidden, Invalid, NotFound, TooLarge, Unauthenticated
 
 
 class NotYourStation(Forbidden):
@@ -53,3 +53,12 @@ class NowhereToMove(Invalid):
 
     def __init__(self) -> None:
         super().__init__("patients go to another site than the one they are at")
+
+
+class ProofWrong(Unauthenticated):
+    """The device did not prove that it has its key, or there is none such."""
+
+    code = "sync-proof-wrong"
+
+    def __init__(self) -> None:
+        super().__init__("this is not signed by a device that is known here")

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
-from clinic_net.sync import moving, service, snapshots
+from clinic_net.sync import erasures, moving, service, snapshots
 from clinic_net.sync.rules import scope_of_record
 
 
@@ -38,3 +38,25 @@ async def carry_out_move(hub: Hub, payload: Payload) -> None:
 async def forward_late_entries(hub: Hub, payload: Payload) -> None:
     async with hub.sessions() as session, session.begin():
         await moving.forward(session, str(payload["origin"]), payload["patients"], now=hub.now())
+
+
+def _is_of_a_device(payload: Payload) -> bool:
+    return "device" in payload
+
+
+@on("credential.revoked", when=_is_of_a_device)
+async def have_a_revoked_device_erased(hub: Hub, payload: Payload) -> None:
+    async with hub.sessions() as session, session.begin():
+        await erasures.revoked(session, UUID(payload["device"]), now=hub.now())
+
+
+@on("privacy.erased")
+async def have_an_erased_record_erased(hub: Hub, payload: Payload) -> None:
+    async with hub.sessions() as session, session.begin():
+        await erasures.erased(session, str(payload["patient"]), now=hub.now())
+
+
+@on("care.reach_changed")
+async def follow_the_right_to_see(hub: Hub, payload: Payload) -> None:
+    async with hub.sessions() as session, session.begin():
+        await erasures.reach_changed(session, str(payload["patient"]), now=hub.now())

@@ -8,7 +8,7 @@ from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.protocol.sync import MEDIA_TYPE, Digest, DigestAsk, Pull, PullAsk
 from clinic_net.sync import digests, feeding, pulling
 from clinic_net.sync.bodies import read
-from clinic_net.sync.encodings import encoded, plain
+from clinic_net.sync.encodings import encoded, said
 from clinic_net.sync.handing import reader_of
 
 router = APIRouter()
@@ -17,11 +17,6 @@ router = APIRouter()
 def is_framed(request: Request) -> bool:
     """Whether a station speaks form 2."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
-
-
-async def said(request: Request) -> bytes:
-    """Return what a station sent, decompressed."""
-    return plain(await request.body(), request.headers.get("content-encoding", ""))
 
 
 def streamed(request: Request, stream: bytes) -> Response:

@@ -9,8 +9,8 @@ from clinic_net import fleet
 from clinic_net.access import StationPrincipal
 from clinic_net.protocol.sync import PageHead, PullAsk, frames
 from clinic_net.records import service as records
+from clinic_net.sync import erasures, snapshots
 from clinic_net.sync import feed_store as store
-from clinic_net.sync import snapshots
 from clinic_net.sync.answers import answers
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import OUT, PUT, Change, Entry
@@ -34,6 +34,7 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
     if ask.station != station.site:
         raise NotYourStation
     await fleet.service.report(session, station.site, ask.report, now)
+    await erasures.take(session, ask.receipts, device=station.device, now=now)
     reader = await reader_of(session, station, now)
     page = await _page(session, ask, reader)
     own = feed_of(station.site)

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
-from clinic_net.sync import move_routes, pull_routes, push_routes, snapshot_routes
+from clinic_net.sync import move_routes, pull_routes, push_routes, snapshot_routes, standing_routes
 
 router = APIRouter()
 for each in (push_routes, pull_routes, snapshot_routes):
     router.include_router(each.router, prefix="/sync/v1")
 router.include_router(move_routes.router)
+router.include_router(standing_routes.router)
