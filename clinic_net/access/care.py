@@ -11,6 +11,10 @@ from clinic_net.access import care_store
 from clinic_net.access.model import CareRelation, Restriction
 from clinic_net.access.reach import EMERGENCY, Record, RecordScope, Refused, Relation, permits
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.jobs import announce
+
+REACH_CHANGED = "care.reach_changed"
+"""News that others may see a patient's record than before, beyond what a record stored says."""
 
 
 async def grant_care(  # noqa: PLR0913 -- a relation has so many parts
@@ -128,6 +132,7 @@ async def restrict(session: AsyncSession, patient: str, *, by: str, at: datetime
         session.add(Restriction(patient=patient, since=at))
         await session.flush()
         await audit.record(session, actor=by, action="care.restrict", subject=f"Patient/{patient}", at=at)
+        await announce(session, REACH_CHANGED, {"patient": patient})
 
 
 async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
@@ -137,6 +142,7 @@ async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: 
         await session.delete(found)
         await session.flush()
         await audit.record(session, actor=by, action="care.unrestrict", subject=f"Patient/{patient}", at=at)
+        await announce(session, REACH_CHANGED, {"patient": patient})
 
 
 async def is_restricted(session: AsyncSession, patient: str) -> bool:

@@ -211,6 +211,18 @@ async def devices_of(session: AsyncSession, site: str) -> tuple[DeviceView, ...]
     return tuple(_view(device) for device in await store.devices_of(session, site))
 
 
+async def device_of_id(session: AsyncSession, device: UUID) -> DeviceView | None:
+    """Return a device, active or revoked."""
+    found = await store.device(session, device)
+    return None if found is None else _view(found)
+
+
+async def said_by_device(session: AsyncSession, device: UUID, statement: str) -> bytes | None:
+    """Return what a compact JWS says if a device's key has signed it, be the device active or revoked."""
+    found = await store.device(session, device)
+    return None if found is None else tokens.stated(statement, key=tokens.public_key(found.jwk))
+
+
 async def active_devices(session: AsyncSession) -> tuple[DeviceView, ...]:
     """Return every active device."""
     return tuple(_view(device) for device in await store.active_devices(session))

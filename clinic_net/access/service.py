@@ -14,10 +14,12 @@ from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
     active_devices,
+    device_of_id,
     devices_of,
     enrol,
     issue_code,
     revoke_device,
+    said_by_device,
     signed_by,
 )
 from clinic_net.access.emergency import (
@@ -117,6 +119,7 @@ __all__ = [
     "client_of_token",
     "clients_still_valid",
     "close_review",
+    "device_of_id",
     "devices_of",
     "disable_client",
     "disable_user",
@@ -147,6 +150,7 @@ __all__ = [
     "relations_of",
     "reset_user",
     "revoke_device",
+    "said_by_device",
     "second_look",
     "sessions_of",
     "set_up_done",

@@ -178,6 +178,14 @@ def signed(data: bytes, signature: bytes, *, key: ECKey) -> bool:
     return True
 
 
+def stated(statement: str, *, key: ECKey) -> bytes | None:
+    """Return what a compact JWS (ES256) says if the holder of the key has signed it."""
+    try:
+        return jws.deserialize_compact(statement, key, algorithms=["ES256"]).payload
+    except (JoseError, ValueError, TypeError):
+        return None
+
+
 def claimed_issuer(assertion: str) -> str:
     """Return who an assertion says it is from, unchecked: only to look up the key that must have signed it.
 

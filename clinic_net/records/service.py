@@ -3,12 +3,14 @@
 from clinic_net.records.beside import Held, beside, hold, keep_beside, sound, steady_id
 from clinic_net.records.bundles import run_bundle
 from clinic_net.records.conditional import Writer, delete_where, patch, patch_where, update_where
+from clinic_net.records.copies import Copy, Named, Placed, copies, placed, places_of
 from clinic_net.records.derived import derive
 from clinic_net.records.drafts import Draft, Order, draft
 from clinic_net.records.erasing import erase, last_change, untouched_since
 from clinic_net.records.errors import UnknownPatient, UnknownResource
 from clinic_net.records.history import PastVersion, history
 from clinic_net.records.keys import Keys
+from clinic_net.records.moving import Moved, move, patients_at
 from clinic_net.records.putting import put_many
 from clinic_net.records.reading import Found, everything, read, search, vread
 from clinic_net.records.reindexing import Progress as ReindexProgress
@@ -23,13 +25,17 @@ from clinic_net.records.writing import TOPIC, delete, put, put_order, put_unless
 
 __all__ = [
     "TOPIC",
+    "Copy",
     "Draft",
     "Found",
     "Held",
     "Keys",
+    "Moved",
+    "Named",
     "News",
     "Order",
     "PastVersion",
+    "Placed",
     "ReindexProgress",
     "Stored",
     "UnknownPatient",
@@ -38,6 +44,7 @@ __all__ = [
     "begin_reindex",
     "begin_reindex_where_needed",
     "beside",
+    "copies",
     "delete",
     "delete_where",
     "derive",
@@ -50,8 +57,12 @@ __all__ = [
     "keep_beside",
     "keys_of",
     "last_change",
+    "move",
     "patch",
     "patch_where",
+    "patients_at",
+    "placed",
+    "places_of",
     "progress_of_reindex",
     "put",
     "put_many",

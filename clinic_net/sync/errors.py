@@ -1,6 +1,6 @@
 """What the synchronisation refuses; everything else is an answer for one operation."""
 
-from clinic_net.kernel.errors import Forbidden, Invalid, TooLarge, Unavailable
+from clinic_net.kernel.errors import Forbidden, Invalid, NotFound, TooLarge, Unauthenticated, Unavailable
 
 
 class NotYourStation(Forbidden):
@@ -74,3 +74,39 @@ class NotAppliedYet(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("what was sent is kept; its answers are not ready yet")
+
+
+class UnknownScope(NotFound):
+    """The station has no such scope, or there is no such copy of it."""
+
+    code = "sync-unknown-scope"
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing of this name for this station")
+
+
+class NoSuchMove(NotFound):
+    """There is no such move, or not in this operator's reach."""
+
+    code = "sync-unknown-move"
+
+    def __init__(self) -> None:
+        super().__init__("there is no such move")
+
+
+class NowhereToMove(Invalid):
+    """Patients can only go to another site."""
+
+    code = "sync-move-to-itself"
+
+    def __init__(self) -> None:
+        super().__init__("patients go to another site than the one they are at")
+
+
+class ProofWrong(Unauthenticated):
+    """The device did not prove that it has its key, or there is none such."""
+
+    code = "sync-proof-wrong"
+
+    def __init__(self) -> None:
+        super().__init__("this is not signed by a device that is known here")

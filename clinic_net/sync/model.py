@@ -135,27 +135,3 @@ class Quarantined(SQLModel, table=True):
     waits_for: str | None = Field(default=None, max_length=110)
     tried_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
     mended_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
-
-
-class ScopeHead(SQLModel, table=True):
-    """The last sequence number of a scope. Its row is locked last in a transaction, so numbers appear in
-    order and without gaps (a plain sequence was measured to lose 3–13 % of rows to concurrent readers)."""
-
-    __tablename__ = "sync_scope_head"
-
-    scope: str = Field(primary_key=True, max_length=40)
-    last_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
-
-
-class FeedEntry(SQLModel, table=True):
-    """Something a scope's stations should hold: which resource, at which version."""
-
-    __tablename__ = "sync_feed"
-    __table_args__ = (UniqueConstraint("scope", "rtype", "fid", "version"),)
-
-    scope: str = Field(primary_key=True, max_length=40)
-    seq: int = Field(sa_column=Column(BigInteger, primary_key=True))
-    kind: str = Field(max_length=6)
-    rtype: str = Field(max_length=40)
-    fid: str = Field(max_length=64)
-    version: int

@@ -1,9 +1,11 @@
-"""``/sync/v1``: what stations call."""
+"""``/sync/v1``: what stations call; and what operators call about the places of records."""
 
 from fastapi import APIRouter
 
-from clinic_net.sync import pull_routes, push_routes
+from clinic_net.sync import move_routes, pull_routes, push_routes, snapshot_routes, standing_routes
 
-router = APIRouter(prefix="/sync/v1")
-router.include_router(push_routes.router)
-router.include_router(pull_routes.router)
+router = APIRouter()
+for each in (push_routes, pull_routes, snapshot_routes):
+    router.include_router(each.router, prefix="/sync/v1")
+router.include_router(move_routes.router)
+router.include_router(standing_routes.router)

@@ -163,8 +163,19 @@ MATRIX: dict[str, Row] = {
     "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator", "national"), JSON),
     "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator", "national"), JSON),
     "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
+    "POST /fleet/v1/moves": Row(
+        _only(404, "operator", "national"), JSON, json={"origin": "99999-01", "target": "99999-02"}
+    ),
+    "GET /fleet/v1/moves": Row(_only(200, "operator", "national"), JSON),
+    "GET /fleet/v1/moves/{move}": Row(_only(404, "operator", "national"), JSON),
     "POST /sync/v1/push": Row(_only(400, "station"), JSON, body=b"{}"),
     "POST /sync/v1/pull": Row(_only(400, "station"), JSON, body=b"{}"),
+    "POST /sync/v1/standing": Row(_all(400), JSON, body=b"{}"),
+    "POST /sync/v1/receipts": Row(_all(400), JSON, body=b"{}"),
+    "GET /fleet/v1/erasures": Row(_only(200, "operator", "national"), JSON),
+    "GET /sync/v1/snapshots/{snapshot}": Row(_only(404, "station"), JSON),
+    "GET /sync/v1/snapshots/{snapshot}/{n}": Row(_only(404, "station"), JSON),
+    "POST /sync/v1/digest": Row(_only(400, "station"), JSON, body=b"{}"),
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
     "POST /fhir/": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),

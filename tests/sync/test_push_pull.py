@@ -163,7 +163,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
         for _ in range(count):
             async with hub.sessions() as session, session.begin():
                 await feed_store.append(
-                    session, scope, [Change("put", "Patient", str(uuid4()), 1) for _ in range(3)]
+                    session, {scope: [Change("put", "Patient", str(uuid4()), 1) for _ in range(3)]}
                 )
                 await asyncio.sleep(0.001)
 
@@ -172,7 +172,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
     async def follow(until: int) -> None:
         while len(seen) < until:
             async with hub.sessions() as session:
-                entries = await feed_store.after(session, scope, seen[-1] if seen else 0, 50)
+                _, entries = (await feed_store.after(session, {scope: seen[-1] if seen else 0}, 50))[scope]
             seen.extend(entry.seq for entry in entries)
 
     await asyncio.gather(follow(150), *(write(10) for _ in range(5)))
