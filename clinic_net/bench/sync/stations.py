@@ -2,14 +2,13 @@
 
 import asyncio
 import base64
-import hashlib
 import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -236,7 +235,7 @@ async def _enrol(hub: MeasuredHub, code: str) -> Station:
 
 
 def _station(hub: MeasuredHub, site: str, device: UUID, key: ECKey, audience: str) -> Station:
-    epoch = UUID(bytes=hashlib.sha256(device.bytes).digest()[:16], version=7)
+    epoch = uuid5(device, "bench")
     return Station(site, device, key, hub.url, audience, epoch)
 
 
