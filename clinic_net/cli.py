@@ -25,6 +25,7 @@ from clinic_net.app import create_app
 from clinic_net.audit import command as audit
 from clinic_net.bench import audit as bench_audit
 from clinic_net.bench import command as bench
+from clinic_net.bench.sync import command as bench_sync
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
@@ -331,7 +332,7 @@ def parser() -> argparse.ArgumentParser:
         "--type", action="append", metavar="TYPE", help="a resource type; may be given several times"
     )
     measures = group("bench", "measure")
-    for name, work in (("records", bench), ("audit", bench_audit)):
+    for name, work in (("records", bench), ("audit", bench_audit), ("sync", bench_sync)):
         work.add_arguments(add(measures, name, work.run))
     add(group("seed", "fill with invented data"), "network", task(seed_network))
     people = group("user", "people who sign in")

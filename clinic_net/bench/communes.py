@@ -31,7 +31,9 @@ _VN = "http://fhir.hl7.org.vn/core/StructureDefinition/"
 _OBSERVED, _TAKEN, _PRESCRIBED, _DIAGNOSED = 6.12, 1.4, 1.25, 1.1
 """Of a person: measurements, vaccinations, prescriptions, diagnoses, on the average, beside 2.2 visits, a share of a
 household and of allergies, and the person."""
-_VISITED, _ALLERGIC, _HOUSEHOLD = 2.2, 0.28, 4
+_VISITED, _ALLERGIC = 2.2, 0.28
+_FIRST_KNOWN = 20
+"""People registered at first every other time; then one visitor in ten is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +107,18 @@ class Commune:
     # -- steady work
 
     def work(self, *, since: datetime = TODAY) -> Iterator[list[Resource]]:
-        """Yield what one press of "save" after another stores: a visit and all measured, found and given in it."""
-        now = since
-        if not self._known:
-            self._known = [str(self._uuid(FIRST_DAY)) for _ in range(min(self._size, 2000))]
+        """Yield what one press of "save" after another stores: a visit and all measured, found and given in it.
+
+        Everybody in it was registered by it: a hub that knows nothing of the commune takes it all.
+        """
+        now, known = since, self._known
         while True:
             now += timedelta(seconds=self._random.randrange(240, 900))
             saved: list[Resource] = []
-            if self._random.random() < 0.1:
+            if not known or self._random.random() < (0.1 if len(known) > _FIRST_KNOWN else 0.5):
                 saved.append(self._patient(now, self._random.choice(words.FAMILY), self._home()))
-                self._known.append(saved[0]["id"])
-            patient = saved[0]["id"] if saved else self._random.choice(self._known)
+                known.append(saved[0]["id"])
+            patient = saved[0]["id"] if saved else self._random.choice(known)
             visit = self._visit(patient, now, 0)
             saved.append(visit)
             saved += [self._observation(patient, visit, now) for _ in range(self._random.choice((3, 4, 5)))]

@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import psycopg
 from clinic_net.bench import machine
 from clinic_net.bench.load import Client, Request
 from clinic_net.kernel.embedded import EmbeddedServices
+from clinic_net.kernel.settings import HubSettings
 
 SCOPE = "system/*.cruds"
 _START_WITHIN = 60
@@ -32,7 +34,7 @@ class NoHub(Exception):
 
 @dataclass
 class MeasuredHub:
-    """A hub under measurement. ``database`` and ``processes`` are known only of one that was started here."""
+    """A hub under measurement. What follows ``client_secret`` is known only of one that was started here."""
 
     url: str
     client_id: str
@@ -40,6 +42,7 @@ class MeasuredHub:
     database: str | None = None
     hub_process: int | None = None
     database_process: int | None = None
+    settings: HubSettings | None = None
 
     async def headers(self) -> dict[str, str]:
         """Return the headers of a caller with a fresh token."""
@@ -63,6 +66,10 @@ class MeasuredHub:
             machine.tree(self.database_process)
         )
 
+    def memory(self) -> int:
+        """Return the bytes that the hub's processes hold now ; 0 of one that is not ours."""
+        return 0 if self.hub_process is None else machine.resident(machine.tree(self.hub_process))
+
     async def settled(self) -> None:
         """Wait until hub and database have done what they do behind the writes: less than a tenth of a processor."""
         for _ in range(_SETTLE_WITHIN):
@@ -85,9 +92,14 @@ class MeasuredHub:
 
 @asynccontextmanager
 async def running(
-    url: str | None, client: tuple[str, str] | None, *, processes: int = 2
+    url: str | None,
+    client: tuple[str, str] | None,
+    *,
+    processes: int = 2,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[MeasuredHub]:
-    """Give the hub at ``url``, as this client, or start one in a folder that is deleted afterwards.
+    """Give the hub at ``url``, as this client, or start one in a folder that is deleted afterwards, with ``settings``
+    (as variables of the environment) beside those of everybody.
 
     Raises:
         NoHub: it does not start.
@@ -97,14 +109,14 @@ async def running(
         return
     with (
         tempfile.TemporaryDirectory(prefix="clinic-net-bench-", ignore_cleanup_errors=True) as folder,
-        _started(Path(folder) / "data", processes=processes) as hub,
+        _started(Path(folder) / "data", processes=processes, settings=settings or {}) as hub,
     ):
         await answers(hub)
         yield hub
 
 
 @contextmanager
-def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
+def _started(data: Path, *, processes: int, settings: Mapping[str, str]) -> Iterator[MeasuredHub]:
     with EmbeddedServices(data) as services:
         command = [sys.executable, "-m", "clinic_net.cli"]
         port = free_port()
@@ -115,6 +127,7 @@ def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=written,
+                env={**os.environ, **settings},  # noqa: TID251 -- a child's, handed on
             )
         try:
             yield MeasuredHub(
@@ -123,6 +136,7 @@ def _started(data: Path, *, processes: int) -> Iterator[MeasuredHub]:
                 services.database_url.replace("postgresql+psycopg://", "postgresql://"),
                 serving.pid,
                 int((data / "postgres" / "postmaster.pid").read_text().split()[0]),
+                HubSettings.model_validate({**services.settings, "public_url": f"http://127.0.0.1:{port}"}),
             )
         finally:
             serving.terminate()

@@ -56,3 +56,23 @@ def spent(pids: list[int]) -> float:
         if fields:
             ticks += sum(int(fields[at]) for at in (11, 12, 13, 14))
     return ticks / _TICKS
+
+
+def resident(pids: list[int]) -> int:
+    """Return the bytes of memory that processes hold; pages that several share are counted in parts (``Pss``)."""
+    found = 0
+    for pid in pids:
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
+            continue
+        found += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return found
+
+
+def held(pid: int) -> int:
+    """Return the bytes of memory that are resident of one process, shared ones too (``VmRSS``)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
