@@ -10,8 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from clinic_net.access import StationPrincipal
-from clinic_net.access.lines import narrow
-from clinic_net.access.policy import hub_scope, scope_of
+from clinic_net.access.policy import hub_scope
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Pull, Push
 from clinic_net.protocol.sync.comparing import UndecidedError
@@ -64,9 +63,7 @@ class Station:
 
     async def _push(self, lane: Any, ops: Any, epoch: UUID) -> None:
         push = Push(station=self.principal.site, db_epoch=epoch, batch=uuid4(), lane=lane, ops=ops)
-        async with self.hub.requests() as session, session.begin():
-            await narrow(session, scope_of(self.principal), now=NOW)
-            answer = await service.push(session, push, station=self.principal, now=NOW)
+        answer = await service.push_form_1(self.hub, push, station=self.principal)
         with self.database.transaction() as tx:
             outbox.answered(tx, answer.results, NOW)
 

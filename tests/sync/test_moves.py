@@ -44,8 +44,7 @@ async def push(
         for number, base, resource in resources
     )
     request = Push(station=station.principal.site, db_epoch=station.epoch, batch=uuid4(), ops=ops)
-    async with hub.sessions() as session, session.begin():
-        answer = await service.push(session, request, station=station.principal, now=hub.now())
+    answer = await service.push_form_1(hub, request, station=station.principal)
     await hub.jobs.run_pending()
     return [result.outcome for result in answer.results]
 

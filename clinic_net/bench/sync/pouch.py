@@ -35,7 +35,9 @@ async def measure(records: Sequence[Resource], *, batch: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="clinic-net-pouchdb-") as folder:
         place = Path(folder)
         shutil.copytree(SOURCE, place, dirs_exist_ok=True)
-        await _run(_tool("npm"), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", at=place)
+        await _run(
+            _tool("npm"), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", at=place
+        )
         documents = place / "documents.ndjson"
         documents.write_text("".join(f"{_document(each)}\n" for each in records), "utf-8")
         return await _replicate(place, documents, batch)

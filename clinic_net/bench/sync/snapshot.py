@@ -24,7 +24,9 @@ _WITHIN_S = 1800.0
 _APPLIED_EVERY_S = 1.0
 
 
-async def measure(hub: MeasuredHub, station: Station, folder: Path, *, people: int, say: Say) -> dict[str, Any]:
+async def measure(
+    hub: MeasuredHub, station: Station, folder: Path, *, people: int, say: Say
+) -> dict[str, Any]:
     """Fill a commune, then let a computer that has nothing take it over, in ``folder``."""
     bytes_of_json, packed, count = await _fill(hub, station, people, say)
     await hub.settled()
@@ -71,5 +73,3 @@ async def _fill(hub: MeasuredHub, station: Station, people: int, say: Say) -> tu
 def _register(commune: Commune) -> Iterator[tuple[OpHead, bytes]]:
     for number, resource in enumerate(commune.records(), 1):
         yield operation(number, resource, tx=number)
-
-

@@ -122,7 +122,9 @@ class Station:
             }
         )
         answer = await client.ask(
-            Request("POST", access.TOKEN_PATH, form.encode(), content_type="application/x-www-form-urlencoded")
+            Request(
+                "POST", access.TOKEN_PATH, form.encode(), content_type="application/x-www-form-urlencoded"
+            )
         )
         if answer.status != 200:
             raise Refused(answer)
