@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from clinic_net.console.i18n import N_
+from clinic_net.protocol.sync.comparing import Line
 
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
@@ -41,3 +42,53 @@ FIELDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """By FHIR element; another one is shown by its FHIR name, so that nothing disappears from sight."""
+
+VALUES: Mapping[str, str] = {
+    "active": N_("active"),
+    "inactive": N_("over"),
+    "resolved": N_("resolved"),
+    "recurrence": N_("came back"),
+    "relapse": N_("came back"),
+    "remission": N_("in remission"),
+    "confirmed": N_("confirmed"),
+    "unconfirmed": N_("not confirmed"),
+    "provisional": N_("provisional"),
+    "refuted": N_("ruled out"),
+    "entered-in-error": N_("entered in error"),
+    "high": N_("high"),
+    "low": N_("low"),
+    "unable-to-assess": N_("cannot be judged"),
+    "stopped": N_("stopped"),
+    "completed": N_("finished"),
+    "cancelled": N_("cancelled"),
+    "revoked": N_("withdrawn"),
+    "on-hold": N_("paused"),
+    "male": N_("male"),
+    "female": N_("female"),
+    "mild": N_("mild"),
+    "moderate": N_("moderate"),
+    "severe": N_("severe"),
+    "true": N_("yes"),
+    "false": N_("no"),
+}
+"""Codes as people know them; any other value is shown as it was written."""
+
+CODED = frozenset(
+    [
+        "criticality",
+        "clinicalStatus",
+        "verificationStatus",
+        "status",
+        "gender",
+        "severity",
+        "active",
+        "deceasedBoolean",
+    ]
+)
+"""Elements of which values are such codes: what somebody typed is never translated."""
+
+
+def said(line: Line) -> str:
+    """Return the word for a line's value, or the value."""
+    coded = not CODED.isdisjoint(line.names) and line.names[-1] not in ("text", "display", "system")
+    return VALUES.get(line.value, line.value) if coded else line.value

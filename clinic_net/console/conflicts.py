@@ -12,7 +12,7 @@ from starlette.datastructures import FormData
 from clinic_net.access import service as access
 from clinic_net.access.http import require
 from clinic_net.access.principals import Role, UserPrincipal
-from clinic_net.console.conflict_words import FIELDS
+from clinic_net.console.conflict_words import FIELDS, said
 from clinic_net.console.pages import render
 from clinic_net.console.permission import KINDS
 from clinic_net.console.record import name_of
@@ -65,7 +65,7 @@ async def page(
     looked = await reviewing.look(session, task, version, by=user, now=now)
     names = await reviewing.named(session, [looked.review], by=user, now=now)
     return render(
-        request, "conflict.html", user=user, looked=looked, kinds=KINDS, fields=FIELDS, problem=problem,
+        request, "conflict.html", user=user, looked=looked, kinds=KINDS, fields=FIELDS, said=said, problem=problem,
         author=await _author(session, looked.current.author),
         name=_shown(names).get(looked.review.patient or "", ""),
     )  # fmt: skip

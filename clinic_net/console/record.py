@@ -8,6 +8,7 @@ from typing import Any
 
 from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
 from clinic_net.consultations.documents import SECTIONS
+from clinic_net.protocol.sync.reviews import Review, open_among
 
 Resource = Mapping[str, Any]
 
@@ -144,6 +145,7 @@ class Record:
     consciousness: str = ""
     on_oxygen: bool | None = None
     pregnant: bool | None = None
+    reviews: tuple[Review, ...] = ()
 
     @property
     def medicines_now(self) -> tuple[Medicine, ...]:
@@ -202,6 +204,7 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
         consciousness=_code(latest.get("67775-7", {}).get("valueCodeableConcept")),
         on_oxygen=latest.get("oxygen", {}).get("valueBoolean"),
         pregnant=pregnant,
+        reviews=open_among(by_type.get("Task", [])),
     )
 
 

@@ -106,8 +106,8 @@ async def test_both_versions_stand_side_by_side_with_who_wrote_them_and_what_dif
 
     assert f'href="/conflicts/{disagreement.task}"' in listed.text
     assert patients.NAME in text_of(listed.text)
-    assert "<mark>high</mark>" in page.text
-    assert "<mark>low</mark>" in page.text
+    assert "<mark>cao</mark>" in page.text
+    assert "<mark>thấp</mark>" in page.text
     assert "<mark>nổi mẩn lần hai</mark>" in page.text
     assert "Điều dưỡng Lan" in text_of(page.text)
     assert STATION_DEVICE.site in text_of(page.text)
@@ -163,7 +163,7 @@ async def test_of_two_who_decide_at_once_the_second_is_shown_how_it_is_now(
         again = (await client.get(answer.headers["location"])).text
 
     assert 'role="alert"' in again
-    assert "<mark>unable-to-assess</mark>" in again
+    assert "<mark>không đánh giá được</mark>" in again
     assert (await disagreement.at_hub())["criticality"] == "unable-to-assess"
 
 

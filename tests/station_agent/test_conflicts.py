@@ -58,8 +58,8 @@ async def test_a_nurse_is_led_from_the_patient_and_from_what_waits_to_both_versi
         assert f'href="/conflicts/{task}"' in (await station.browser.get(page)).text
     shown = (await station.browser.get(f"/conflicts/{task}")).text
 
-    assert "<mark>high</mark>" in shown
-    assert "<mark>low</mark>" in shown
+    assert "<mark>cao</mark>" in shown
+    assert "<mark>thấp</mark>" in shown
     assert "<mark>mẩn nhẹ</mark>" in shown
     assert "Điều dưỡng Lan" in shown
     assert "Vàng Thị Mỷ" in shown

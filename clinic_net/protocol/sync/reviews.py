@@ -10,7 +10,7 @@ Provenance     Of a version that was merged or clashes: who wrote it where, from
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,12 @@ def read_review(task: Mapping[str, Any]) -> Review | None:
         urgent=task.get("priority") == "urgent", open=task.get("status") == OPEN,
         since=str(task.get("authoredOn", "")),
     )  # fmt: skip
+
+
+def open_among(tasks: Iterable[Mapping[str, Any]]) -> tuple[Review, ...]:
+    """Return what some Tasks ask that nobody has decided yet, urgent first."""
+    found = [review for task in tasks if (review := read_review(task)) is not None and review.open]
+    return tuple(sorted(found, key=lambda review: not review.urgent))
 
 
 def _code_of(given: Mapping[str, Any]) -> str:

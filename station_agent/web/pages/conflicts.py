@@ -12,7 +12,7 @@ from clinic_net.protocol.sync.merge import Side
 from station_agent import reviewing
 from station_agent.reviewing import ChangedMeanwhileError, Decision
 from station_agent.store import Tx, patients
-from station_agent.web.conflict_words import FIELDS
+from station_agent.web.conflict_words import FIELDS, said
 from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, id_in_path, now, see
 from station_agent.web.render import page
 
@@ -32,7 +32,7 @@ async def show(request: Request) -> Response:
 
     found = await agent_of(request).database.run(gather)
     problem = request.query_params.get("problem", "")
-    return page(request, "conflict.html", fields=FIELDS, problem=problem, **found)
+    return page(request, "conflict.html", fields=FIELDS, said=said, problem=problem, **found)
 
 
 async def decide(request: Request) -> Response:
