@@ -1,12 +1,14 @@
 """Every query of the fleet. Nothing here is about patients, so nothing here takes a scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.fleet.model import StationReport
+from clinic_net.fleet.model import Setting, StationReport
 
 
 async def put(session: AsyncSession, report: StationReport) -> None:
@@ -33,3 +35,19 @@ async def reports(
     if site is not None:
         statement = statement.where(col(StationReport.site) == site)
     return (await session.exec(statement)).all()
+
+
+async def layers(session: AsyncSession, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what these layers say, in the order given; a layer that says nothing is left out."""
+    found = await session.exec(select(Setting).where(col(Setting.layer).in_(names)))
+    by_name = {row.layer: row.settings for row in found.all()}
+    return [by_name[name] for name in names if name in by_name]
+
+
+async def put_layer(
+    session: AsyncSession, layer: str, settings: Mapping[str, Any], *, by: str, now: datetime
+) -> None:
+    """Replace what a layer says."""
+    values = {"layer": layer, "settings": dict(settings), "set_by": by, "set_at": now}
+    statement = insert(Setting).values(values)
+    await session.exec(statement.on_conflict_do_update(index_elements=["layer"], set_=values))
