@@ -10,7 +10,10 @@ from clinic_net.kernel.db import Instant
 
 
 class StationReport(SQLModel, table=True):
-    """A site's latest report. Facility and province are its own when it reported, so that lists need no other table."""
+    """A site's latest report. Facility and province are its own when it reported, so that lists need no other table.
+
+    ``health`` is the rest of what it said: ``service.Health``.
+    """
 
     __tablename__ = "fleet_station_state"
     __table_args__ = (

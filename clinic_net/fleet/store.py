@@ -1,13 +1,14 @@
 """Every query of the fleet. Nothing here is about patients, so nothing here takes a scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.fleet.model import StationReport
+from clinic_net.fleet.model import Setting, StationReport
 from clinic_net.kernel.links import Database, fetch
 
 _NOTICED = ("copied_at", "clock_offset_ms", "clock_off_at")
@@ -56,3 +57,19 @@ async def note_clock(s: Database, site: str, offset_ms: int, at: datetime) -> No
         "update fleet_station_state set clock_offset_ms = %(offset)s, clock_off_at = %(at)s where site = %(site)s",
         {"site": site, "at": at, "offset": offset_ms},
     )
+
+
+async def layers(session: AsyncSession, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what these layers say, in the order given; a layer that says nothing is left out."""
+    found = await session.exec(select(Setting).where(col(Setting.layer).in_(names)))
+    by_name = {row.layer: row.settings for row in found.all()}
+    return [by_name[name] for name in names if name in by_name]
+
+
+async def put_layer(
+    session: AsyncSession, layer: str, settings: Mapping[str, Any], *, by: str, now: datetime
+) -> None:
+    """Replace what a layer says."""
+    values = {"layer": layer, "settings": dict(settings), "set_by": by, "set_at": now}
+    statement = insert(Setting).values(values)
+    await session.exec(statement.on_conflict_do_update(index_elements=["layer"], set_=values))

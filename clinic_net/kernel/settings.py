@@ -142,6 +142,16 @@ class HubSettings(BaseSettings):
     rate_address: int = Field(default=30_000, ge=0)
     """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
 
+    sync_rate: float = Field(default=150.0, ge=0)
+    """Conversations of stations that may begin in a second, at all nodes together; others are given a slot. 0:
+    no limit."""
+
+    sync_burst: float = Field(default=600.0, ge=1)
+    """Conversations that may begin at once after a quiet time."""
+
+    sync_reserve: float = Field(default=0.05, gt=0, lt=1)
+    """Part of ``sync_rate`` that is kept for what is urgent."""
+
     record_retention: Duration = timedelta(days=3653)
     """How long the law has a record kept after the last thing in it: ten years, until counsel says otherwise."""
 

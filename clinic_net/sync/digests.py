@@ -8,7 +8,7 @@ from clinic_net.sync import feed_store as store
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import OUT, Change
 from clinic_net.sync.handing import Page, Reader, demand_own, texts_of
-from clinic_net.sync.rules import is_shared
+from clinic_net.sync.scopes import is_shared
 
 _ENTRIES = 500
 _BYTES = 256 * 1024

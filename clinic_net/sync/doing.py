@@ -15,7 +15,7 @@ from clinic_net.kernel.logging import where
 from clinic_net.protocol.sync import OpHead, OpIssue, Outcome
 from clinic_net.records import service as records
 from clinic_net.sync.apply_store import NOTHING_BEFORE, Aside, Became, Before
-from clinic_net.sync.push_rules import references_in
+from clinic_net.sync.rules import references_in
 
 log = structlog.get_logger()
 

@@ -25,7 +25,7 @@ from clinic_net.sync.errors import ProofWrong
 from clinic_net.sync.feed_model import Erasure, FeedEntry
 from clinic_net.sync.feed_store import OUT, PURGE, PUT, Change
 from clinic_net.sync.feeding import put_in
-from clinic_net.sync.rules import commands_of, feed_of, is_site
+from clinic_net.sync.scopes import commands_of, feed_of, is_site
 
 log = structlog.get_logger()
 

@@ -16,7 +16,7 @@ from clinic_net.sync import feed_store as store
 from clinic_net.sync import move_store
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import DELETE, OUT, PUT, Change
-from clinic_net.sync.rules import feed_of, is_site, scope_of_record
+from clinic_net.sync.scopes import feed_of, is_site, scope_of_record
 
 _ENTRIES_PER_PAGE = 200
 

@@ -16,7 +16,7 @@ from clinic_net.protocol.sync import EntryHead, Sum
 from clinic_net.records import service as records
 from clinic_net.sync.errors import UnknownScope
 from clinic_net.sync.feed_store import Entry
-from clinic_net.sync.rules import NATIONAL, holds_records, is_shared, scopes_of
+from clinic_net.sync.scopes import NATIONAL, holds_records, is_shared, scopes_of
 
 HEAD_BYTES = 160
 """What an entry's head takes."""

@@ -5,7 +5,7 @@ from uuid import UUID
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
 from clinic_net.sync import erasures, moving, service, snapshots
-from clinic_net.sync.rules import scope_of_record
+from clinic_net.sync.scopes import scope_of_record
 
 
 def _is_of_a_scope(payload: Payload) -> bool:

@@ -24,7 +24,7 @@ from clinic_net.sync.errors import NoSuchMove, NowhereToMove
 from clinic_net.sync.feed_model import Move
 from clinic_net.sync.feed_store import DELETE, OUT, PUT, Change
 from clinic_net.sync.feeding import put_in
-from clinic_net.sync.rules import feed_of
+from clinic_net.sync.scopes import feed_of
 
 PORTION = 50
 """Patients of one transaction: some 700 records, whose rows are held for less than a second."""

@@ -7,6 +7,7 @@ from clinic_net.access.limits import charge
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.protocol.sync import MEDIA_TYPE, Digest, DigestAsk, Pull, PullAsk
 from clinic_net.sync import digests, feeding, pulling
+from clinic_net.sync.admission import admit
 from clinic_net.sync.bodies import read
 from clinic_net.sync.encodings import encoded, said
 from clinic_net.sync.handing import reader_of
@@ -31,6 +32,7 @@ async def pull(
 ) -> Response:
     """Hand a station what is new for it."""
     await charge(request, hub, station)
+    await admit(request, hub, station)
     body = await said(request)
     if is_framed(request):
         stream = await pulling.pull(session, read(PullAsk, body), station=station, now=now)
@@ -45,6 +47,7 @@ async def digest(
 ) -> Response | Digest:
     """Hand a station the sums of a scope's bins, or what is in the bins it names."""
     await charge(request, hub, station)
+    await admit(request, hub, station)
     ask = read(DigestAsk, await said(request))
     reader = await reader_of(session, station, now)
     if ask.bins:

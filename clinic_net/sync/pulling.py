@@ -15,7 +15,7 @@ from clinic_net.sync.answers import answers
 from clinic_net.sync.errors import NotYourStation
 from clinic_net.sync.feed_store import OUT, PUT, Change, Entry
 from clinic_net.sync.handing import Page, Reader, reader_of, texts_of
-from clinic_net.sync.rules import feed_of, holds_records, is_shared, own_cursors, scopes_of
+from clinic_net.sync.scopes import feed_of, holds_records, is_shared, own_cursors, scopes_of
 
 _SMALLEST_ENTRY = 400
 """Bytes; so many entries are looked up for a page at most. Fewer than fit are no harm: the rest follows."""
@@ -33,7 +33,7 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
     """
     if ask.station != station.site:
         raise NotYourStation
-    await fleet.service.report(session, station.site, ask.report, now)
+    config = await fleet.service.heard(session, station.site, ask.report, now)
     await erasures.take(session, ask.receipts, device=station.device, now=now)
     reader = await reader_of(session, station, now)
     page = await _page(session, ask, reader)
@@ -46,6 +46,7 @@ async def pull(session: AsyncSession, ask: PullAsk, *, station: StationPrincipal
         sums=page.sums,
         answers=await answers(session, station, ask.db_epoch, ask.asks),
         snapshot=offer,
+        config=config,
         server_time=now,
     )
     return frames.write(head, page.entries)

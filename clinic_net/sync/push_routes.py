@@ -23,6 +23,7 @@ from clinic_net.kernel.http import CurrentHub
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import MEDIA_TYPE, SIGNATURE_HEADER, Behind, Fork, Lane, PushAnswer, PushReply
 from clinic_net.sync import pushing
+from clinic_net.sync.admission import admit
 from clinic_net.sync.batches import read_batch
 from clinic_net.sync.bodies import coding_of
 from clinic_net.sync.errors import BatchNotSigned, BatchSignatureWrong, NotYourStation
@@ -48,6 +49,7 @@ async def push(request: Request, hub: CurrentHub) -> Response:
             station = await _station(request, session, hub)
             content = read_batch(raw, coding, form)
             await charge(request, hub, station, urgent=content.lane is Lane.URGENT)
+            await admit(request, hub, station, urgent=content.lane is Lane.URGENT)
             if content.station != station.site:
                 raise NotYourStation
             signature = _signature(request) if form == 2 else None

@@ -11,6 +11,7 @@ from clinic_net.access.limits import charge
 from clinic_net.access.oauth.signing import state
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.sync import snapshots
+from clinic_net.sync.admission import admit
 from clinic_net.sync.handing import reader_of
 
 router = APIRouter(prefix="/snapshots")
@@ -28,6 +29,7 @@ async def manifest(
 ) -> Response:
     """Hand out a manifest: a compact JWS (ES256) by a key of ``/oauth/jwks``."""
     await charge(request, hub, station)
+    await admit(request, hub, station)
     told = await snapshots.manifest(session, snapshot, reader=await reader_of(session, station, now))
     keys = issuer_of(hub.settings).signing_keys
     signed = state(told.model_dump_json().encode(), keys, kind=MANIFEST)
@@ -46,6 +48,7 @@ async def segment(
 ) -> Response:
     """Hand out a segment, or one range of it (RFC 9110 §14)."""
     await charge(request, hub, station)
+    await admit(request, hub, station)
     reader = await reader_of(session, station, now)
     data, digest = await snapshots.segment(session, snapshot, n, reader=reader)
     etag = f'"{digest}"'

@@ -17,7 +17,7 @@ from clinic_net.kernel.links import Database
 from clinic_net.protocol.sync.chain import Chain, Link
 from clinic_net.sync import inbox_store as store
 from clinic_net.sync.inbox_store import Arrival, EpochRow
-from clinic_net.sync.push_rules import Clock, clock_of
+from clinic_net.sync.rules import Clock, clock_of
 
 log = structlog.get_logger()
 

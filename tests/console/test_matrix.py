@@ -163,6 +163,9 @@ MATRIX: dict[str, Row] = {
     "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator", "national"), JSON),
     "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator", "national"), JSON),
     "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
+    "GET /fleet/v1/stations/{site}/settings": Row(_only(404, "operator", "national"), JSON),
+    "PUT /fleet/v1/stations/{site}/settings": Row(_only(404, "operator", "national"), JSON, json={}),
+    "PUT /fleet/v1/settings": Row(_only(422, "operator", "national"), JSON, json={"day_bytes": 1}),
     "POST /fleet/v1/moves": Row(
         _only(404, "operator", "national"), JSON, json={"origin": "99999-01", "target": "99999-02"}
     ),
