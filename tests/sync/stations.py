@@ -102,9 +102,7 @@ class Station:
         """Return the next operation: a deletion."""
         return self.op("", rtype=rtype, fid=fid, kind="delete", base=base)
 
-    def batch(
-        self, *ops: Frame, lane: Lane = Lane.CARE, seq: int | None = None, offset_ms: int = 0
-    ) -> bytes:
+    def batch(self, *ops: Frame, lane: Lane = Lane.CARE, seq: int | None = None, offset_ms: int = 0) -> bytes:
         """Return the next batch of a lane."""
         if seq is None:
             self.last[lane] += 1

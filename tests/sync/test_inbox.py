@@ -114,7 +114,10 @@ async def test_what_came_before_the_patient_it_is_about_comes_right_when_the_pat
     await station.push(hub, station.op(who))
 
     assert outcomes(results(await station.answer(hub, Lane.CARE, 1))) == ["applied"] * 3
-    assert await count(hub, "select count(*) from sync_quarantined where site = :s", s=station.principal.site) == 0
+    assert (
+        await count(hub, "select count(*) from sync_quarantined where site = :s", s=station.principal.site)
+        == 0
+    )
 
 
 async def test_an_urgent_batch_overtakes_and_brings_what_it_speaks_of(
@@ -234,7 +237,9 @@ async def test_a_record_that_the_hub_itself_stumbles_over_is_found_and_the_other
 async def test_two_nodes_that_take_over_at_once_apply_each_batch_once(
     hub: Hub, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Inbox, "_apply_soon", lambda *_, **__: None)  # the process dies right after its commit
+    monkeypatch.setattr(
+        Inbox, "_apply_soon", lambda *_, **__: None
+    )  # the process dies right after its commit
     people = [patient() for _ in range(12)]
     for who in people:
         told = await station.send(hub, station.batch(station.op(who), station.op({**who, "gender": "male"})))
@@ -343,4 +348,8 @@ async def test_a_clock_that_is_off_refuses_nothing_and_is_seen(hub: Hub, station
 
 
 def test_the_texts_here_are_what_a_station_would_write() -> None:
-    assert json.loads(Station().op(patient("x"))[1]) == {"resourceType": "Patient", "id": "x", "gender": "female"}
+    assert json.loads(Station().op(patient("x"))[1]) == {
+        "resourceType": "Patient",
+        "id": "x",
+        "gender": "female",
+    }

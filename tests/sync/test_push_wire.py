@@ -86,8 +86,7 @@ async def test_what_its_device_did_not_sign_is_not_kept_and_an_alarm_is_raised(
     other = signed(Device.fresh(), stream)
     of_other = line.signature(stream + b" ")
     told = [
-        await line.push(client, stream, Sync_Signature=wrong)
-        for wrong in (other, of_other, "AAAA", "A" * 86)
+        await line.push(client, stream, Sync_Signature=wrong) for wrong in (other, of_other, "AAAA", "A" * 86)
     ]
     missing = [await line.push(client, stream, Sync_Signature=none) for none in ("", "!!", "x" * 300)]
 
@@ -146,9 +145,7 @@ async def test_bombs_and_damage_are_refused_in_words_that_tell_what_to_do(
         assert (answer.status_code, answer.json()["code"]) == told
 
 
-async def test_a_gap_and_a_fork_are_told_as_the_wire_has_them(
-    line: Line, client: httpx.AsyncClient
-) -> None:
+async def test_a_gap_and_a_fork_are_told_as_the_wire_has_them(line: Line, client: httpx.AsyncClient) -> None:
     station = line.station()
     await line.push(client, a_batch(station))
 
