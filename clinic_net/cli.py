@@ -38,6 +38,7 @@ from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
+from clinic_net.sync import service as sync
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
@@ -257,6 +258,11 @@ async def reindex(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     return _shown(found)
 
 
+async def retry_sync(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Try again what stations pushed and could not be stored, after an update of the hub, say."""
+    return {"became": await sync.try_again(hub, site=arguments.site, everything=True)}
+
+
 def _shown(progress: records.ReindexProgress) -> dict[str, object]:
     counts = ("state", "total", "done", "changed", "failed")
     return {name: getattr(progress, name) for name in counts}
@@ -352,6 +358,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
     made = add(stations, "revoke", task(revoke_station))
     made.add_argument("site")
+    made = add(group("sync", "what stations push"), "retry", task(retry_sync))
+    made.add_argument("--site", help="only this station's; all stations' if left out")
     audit.add_arguments(partial(add, group("audit", "the audit trail: verify it, watch over it")), task, _say)
     return top
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -84,6 +85,12 @@ def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resour
         labels_in(resource, scope),
     )
     return predicate(scope, columns, now=now)
+
+
+@lru_cache(maxsize=64)
+def _seen_now(scope: RecordScope, now: datetime) -> ColumnElement[bool]:
+    """``visible``, remembered: several statements of a moment ask it, and to put it together costs as much as to ask."""
+    return visible(scope, now)
 
 
 MENTIONED = b'"security"'
@@ -175,7 +182,7 @@ async def lock(
     else:
         statement = (
             select(*HEAD)
-            .where(_identified(identities), visible(scope, now))
+            .where(_identified(identities), _seen_now(scope, now))
             .order_by(col(Resource.rid))
             .with_for_update(of=Resource.__table__)  # type: ignore[attr-defined]
         )
@@ -211,7 +218,7 @@ async def find_each(
     if scope.everywhere:
         rows = await fetch(s, _EACH, _addresses(identities))
     else:
-        statement = select(*HEAD).where(_identified(identities), visible(scope, now))
+        statement = select(*HEAD).where(_identified(identities), _seen_now(scope, now))
         rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
@@ -225,7 +232,7 @@ async def find_many(
     else:
         found = (
             select(*HEAD)
-            .where(_identified(identities), ~col(Resource.deleted), visible(scope, now))
+            .where(_identified(identities), ~col(Resource.deleted), _seen_now(scope, now))
             .offset(0)  # as above
             .subquery()
         )

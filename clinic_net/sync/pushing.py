@@ -108,7 +108,7 @@ async def _answer_form_1(hub: Hub, content: Content, taken: Taking) -> PushAnswe
     return PushAnswer(batch=content.batch, results=results)
 
 
-_IN_FORM_1 = {Outcome.MERGED: Outcome.APPLIED, Outcome.DEFERRED: Outcome.QUARANTINED}
+_IN_FORM_1 = {Outcome.MERGED: Outcome.CONFLICT, Outcome.DEFERRED: Outcome.QUARANTINED}
 """What agents of form 1 make of outcomes that they do not know."""
 
 
