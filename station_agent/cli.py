@@ -8,15 +8,28 @@ from pathlib import Path
 from typing import TextIO
 
 from station_agent import __version__, clock
-from station_agent.agent import Agent, Options, status
+from station_agent.agent import Agent, Options
+from station_agent.condition import needs_a_person, status
 from station_agent.enrolment import enrol
-from station_agent.errors import AlreadyRunning, EnrolmentRefused, HubUnreachable, NotEnrolled, StationRefusal
+from station_agent.errors import (
+    AlreadyRunning,
+    EnrolmentRefused,
+    HubUnreachable,
+    KeyMissing,
+    NotEnrolled,
+    OtherComputer,
+    SealBroken,
+    StationRefusal,
+    StoreDamaged,
+    StoreFull,
+)
 from station_agent.lan import authority
 from station_agent.lan import serving as lan
 from station_agent.logs import log_to
 from station_agent.web.app import create_app
 
 OK, NEEDS_ATTENTION, REFUSED, UNREACHABLE, NOT_ENROLLED, ALREADY_RUNNING = 0, 1, 3, 4, 5, 6
+OTHER_COMPUTER, KEYS_UNREADABLE, DISK = 7, 8, 9
 """Exit codes. Monitoring reads these; argparse itself exits with 2."""
 
 EXIT_CODES: dict[type[StationRefusal], int] = {
@@ -24,6 +37,11 @@ EXIT_CODES: dict[type[StationRefusal], int] = {
     HubUnreachable: UNREACHABLE,
     NotEnrolled: NOT_ENROLLED,
     AlreadyRunning: ALREADY_RUNNING,
+    OtherComputer: OTHER_COMPUTER,
+    SealBroken: KEYS_UNREADABLE,
+    KeyMissing: KEYS_UNREADABLE,
+    StoreFull: DISK,
+    StoreDamaged: DISK,
 }
 
 
@@ -99,20 +117,25 @@ def _enrol(options: argparse.Namespace, out: TextIO) -> int:
 def _status(options: argparse.Namespace, out: TextIO) -> int:
     found = {**status(options.data), "lan_authority": authority.fingerprint(options.data)}
     print(json.dumps(found, ensure_ascii=False, indent=2), file=out)
-    return NEEDS_ATTENTION if found["refused"] or found["link"] in ("revoked", "outdated") else OK
+    if found["store"]["problem"] == OtherComputer.code:
+        return OTHER_COMPUTER
+    return NEEDS_ATTENTION if needs_a_person(found) else OK
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
-    agent = Agent(Options(options.data, port=options.port, via=options.via))
-    print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
-    app, beside = create_app(agent, lan=options.lan), None
-    if options.lan:
-        files = authority.prepare(options.data, [options.lan], now=clock.now())
-        beside = lan.door(app, options.lan, options.lan_port, files)
-        print(f"and for devices: https://{options.lan}:{options.lan_port}/", file=out, flush=True)
-    lan.run(app, agent.options.host, options.port, beside)
-    return OK
+    while True:
+        agent = Agent(Options(options.data, port=options.port, via=options.via))
+        print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
+        app, beside = create_app(agent, lan=options.lan), None
+        if options.lan:
+            files = authority.prepare(options.data, [options.lan], now=clock.now())
+            beside = lan.door(app, options.lan, options.lan_port, files)
+            print(f"and for devices: https://{options.lan}:{options.lan_port}/", file=out, flush=True)
+        lan.run(app, agent.options.host, options.port, beside, over=agent.upkeep.over)
+        if not agent.upkeep.over.is_set():
+            return OK
+        print("the store is damaged: it is set aside and built anew", file=out, flush=True)
 
 
 def _add_device(options: argparse.Namespace, out: TextIO) -> int:

@@ -4,11 +4,13 @@ The link writes them in the transaction that stores what the bytes were for; pag
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 
 from clinic_net.protocol.sync import Lane
 from station_agent.store import settings
 from station_agent.store.database import Tx
+
+VIETNAM = timezone(timedelta(hours=7))
 
 KEEP = timedelta(days=92)
 """How long a day's bytes are kept: a quarter, for the bill."""
@@ -42,6 +44,11 @@ class Progress:
     @property
     def over(self) -> bool:
         return self.total is not None and self.done >= self.total
+
+
+def day_of(now: datetime) -> date:
+    """Return the day in Vietnam at an instant."""
+    return now.astimezone(VIETNAM).date()
 
 
 def spent(tx: Tx, day: date, lane: int, up: int, down: int) -> None:

@@ -98,6 +98,31 @@ CONSCIOUSNESS = {
 }
 MOBILITIES = {"walking": N_("Walks"), "with_help": N_("Walks with help"), "stretcher": N_("Cannot walk")}
 
+STAFF = {
+    "wrong": N_("Name and PIN do not fit. Try again."),
+    "locked": N_("Too many wrong PINs. This account rests for some minutes; others are not concerned."),
+    "busy": N_("Too many are signing in. Wait a moment."),
+    "pin-digits": N_("A PIN has digits only."),
+    "pin-length": N_("A PIN has 6 to 12 digits."),
+    "pin-easy": N_("This PIN would be guessed first. Choose another."),
+    "pin-again": N_("The two new PINs differ."),
+    "pin-same": N_("Choose another PIN than the one until now."),
+    "name-missing": N_("Write the name."),
+    "not-first": N_("There are accounts here already."),
+    "first-here": N_("The first account is made at the station's own computer."),
+    "last-lead": N_("Somebody else must lead the station first."),
+    "unknown": N_("There is no such account."),
+}
+STAFF_EVENTS = {
+    "came": N_("signed in"),
+    "refused": N_("gave a wrong PIN"),
+    "added": N_("added"),
+    "pin-given": N_("gave a new PIN to"),
+    "pin-changed": N_("chose a new PIN"),
+    "let-go": N_("let go"),
+    "taken-back": N_("took back"),
+}
+
 LINKS = {
     "unenrolled": N_("Not enrolled"),
     "connecting": N_("Connecting"),

@@ -43,7 +43,7 @@ async def resolve(request: Request) -> Response:
     if not op.isdecimal() or choice not in ("ours", "theirs"):
         raise UnknownRecord("no such clash")
     await agent_of(request).database.run(
-        lambda tx: service.resolve_conflict(tx, int(op), keep_ours=choice == "ours", doing=doing(tx, at))
+        lambda tx: service.resolve_conflict(tx, int(op), keep_ours=choice == "ours", doing=doing(request, at))
     )
     agent_of(request).saved()
     return see("/waiting")
