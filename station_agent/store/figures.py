@@ -104,6 +104,32 @@ def progresses(tx: Tx) -> list[Progress]:
     return [Progress(row["scope"], row["done"], row["total"], row["began"], row["at"]) for row in rows]
 
 
+FILE = "file:"
+"""Scopes of attachments begin so; everything else is a snapshot's, or another piece of records."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What has not been taken yet in a lane: not sent, and sent without an answer."""
+
+    waiting: int = 0
+    sent: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.waiting + self.sent
+
+
+def queues(tx: Tx) -> dict[int, Queue]:
+    """Return what waits, by lane; every lane is there."""
+    found = {int(lane): Queue() for lane in Lane}
+    rows = tx.execute(
+        """select lane, sum(leg = 'waiting'), sum(leg = 'sent') from outbox
+           where leg in ('waiting', 'sent') group by lane"""
+    )
+    return found | {row[0]: Queue(row[1], row[2]) for row in rows}
+
+
 def no_progress(tx: Tx, scope: str) -> None:
     """Forget a scope: the station no longer holds it."""
     tx.execute("delete from progress where scope = ?", (scope,))

@@ -148,6 +148,15 @@ LINK_HELP = {
 
 LANES = {0: N_("Urgent"), 1: N_("Care"), 2: N_("Routine"), 3: N_("Large")}
 
+VERDICTS = {
+    "needs-you": N_("Something needs you: see below. Everything is kept on this computer."),
+    "urgent-waits": N_("An urgent request has not been taken yet. It leaves first, before anything else."),
+    "first-copy": N_("The records of the commune are coming in. You can work meanwhile."),
+    "waits": N_("Not everything has been taken yet. It is kept here and leaves by itself."),
+    "never": N_("The network has never been reached. Everything is kept on this computer."),
+    "all-there": N_("Everything that was saved here has been taken by the network."),
+}
+
 RECORDS = {
     "Patient": N_("Patient"),
     "Encounter": N_("Visit"),
@@ -273,3 +282,15 @@ def ago_text(text: str | None, now: datetime, _: Translate) -> str:
 def specialty(code: str) -> Specialty:
     """Return a specialty by its code; ``general`` for an unknown one."""
     return SPECIALTIES.get(code, SPECIALTIES["general"])
+
+
+def size_text(size: int, lang: str) -> str:
+    """Return bytes as people read them: 820 B, 3,4 kB, 12,0 MB; the comma in Vietnamese."""
+    if size < 1000:
+        return f"{size} B"
+    for unit in ("kB", "MB", "GB"):
+        scaled = size / {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+        if scaled < 1000 or unit == "GB":
+            break
+    text = f"{scaled:.1f}"
+    return f"{text.replace('.', ',') if lang == 'vi' else text} {unit}"

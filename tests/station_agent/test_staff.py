@@ -78,7 +78,8 @@ def test_a_pin_that_is_guessed_first_is_not_taken(pin: str) -> None:
 
 @pytest.mark.parametrize(
     ("pin", "problem"),
-    [("12345", "pin-length"), ("1" * 13, "pin-length"), ("12a456", "pin-digits"), ("", "pin-digits"), ("١٢٣٤٥٦", "pin-digits")],
+    [("12345", "pin-length"), ("1" * 13, "pin-length"), ("12a456", "pin-digits"), ("", "pin-digits"),
+     ("١٢٣٤٥٦", "pin-digits")],
 )  # fmt: skip
 def test_a_pin_has_six_to_twelve_digits(pin: str, problem: str) -> None:
     assert rules.pin_problem(pin) == problem
