@@ -140,7 +140,8 @@ class Agent:
 
         def keep(tx: Tx) -> None:
             settings.put(tx, "link", state.value)
-            settings.put(tx, "clock_offset", str(offset))
+            if state is LinkState.ONLINE:  # only now is it known
+                settings.put(tx, "clock_offset", str(offset))
 
         await self.database.run(keep)
 

@@ -26,6 +26,7 @@ from station_agent.errors import (
 from station_agent.lan import authority
 from station_agent.lan import serving as lan
 from station_agent.logs import log_to
+from station_agent.staff.desk import accounts_of, give_first_pin
 from station_agent.web.app import create_app
 
 OK, NEEDS_ATTENTION, REFUSED, UNREACHABLE, NOT_ENROLLED, ALREADY_RUNNING = 0, 1, 3, 4, 5, 6
@@ -99,6 +100,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--data", required=True, type=Path, metavar="DIR")
     command.set_defaults(command=_reset_devices)
+    command = commands.add_parser("staff", help="the accounts of this station")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    command = actions.add_parser(
+        "reset", help="give an account that leads a new first PIN, when nobody else can; stop the agent first"
+    )
+    command.add_argument("login", help="as `staff list` shows it")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_reset_pin)
+    command = actions.add_parser("list", help="the accounts as JSON")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_list_staff)
     command = commands.add_parser(
         "status", help="how the station is, as JSON; exits with 1 if something needs a person"
     )
@@ -150,6 +162,16 @@ def _add_device(options: argparse.Namespace, out: TextIO) -> int:
 def _reset_devices(options: argparse.Namespace, out: TextIO) -> int:
     authority.renew(options.data)
     print("restart the station, then add each device anew", file=out)
+    return OK
+
+
+def _reset_pin(options: argparse.Namespace, out: TextIO) -> int:
+    print(json.dumps({"login": options.login, "pin": give_first_pin(options.data, options.login)}), file=out)
+    return OK
+
+
+def _list_staff(options: argparse.Namespace, out: TextIO) -> int:
+    print(json.dumps(accounts_of(options.data), ensure_ascii=False, indent=2), file=out)
     return OK
 
 

@@ -55,6 +55,7 @@ class LinkView:
     snapshots: tuple[Course, ...]
     files: tuple[Course, ...]
     spent: int
+    up: int
     budget: int | None
     month: int
 
@@ -96,6 +97,7 @@ def link_view(facts: Facts) -> LinkView:
         snapshots=snapshots,
         files=files,
         spent=sum(spent.total for spent in facts.spent.values()),
+        up=sum(spent.up for spent in facts.spent.values()),
         budget=facts.budget,
         month=facts.month,
     )
