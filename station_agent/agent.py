@@ -20,6 +20,7 @@ from station_agent.link.sync import TIMEOUT, Route, Syncing
 from station_agent.link.tokens import Tokens
 from station_agent.relay.relay import Relay
 from station_agent.store import Tx, figures, outbox, rescue, settings
+from station_agent.supervisor import teller
 from station_agent.upkeep import Upkeep
 
 log = structlog.get_logger()
@@ -36,6 +37,8 @@ class Options:
     port: int = 8090
     host: str = "127.0.0.1"
     via: str | None = None
+    supervisor: str | None = None
+    """The service manager's socket (``NOTIFY_SOCKET``), if there is one."""
 
 
 class Agent:
@@ -51,7 +54,9 @@ class Agent:
         except BaseException:
             self._lock.close()
             raise
-        self.upkeep = Upkeep(self.database, options.directory, clock=clock.now)
+        self.upkeep = Upkeep(
+            self.database, options.directory, clock=clock.now, tell=teller(options.supervisor)
+        )
         with self.database.transaction() as tx:
             self.enrolment = settings.enrolment(tx)
             outbox.prune(tx, clock.now() - KEEP_APPLIED)
@@ -94,9 +99,7 @@ class Agent:
         """Stop talking to the hub."""
         for task in (*self._tasks, *self._keeping):
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # one may have ended by a damaged store
         await self._client.aclose()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,7 +138,8 @@ def _status(options: argparse.Namespace, out: TextIO) -> int:
 def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
     while True:
-        agent = Agent(Options(options.data, port=options.port, via=options.via))
+        supervisor = os.environ.get("NOTIFY_SOCKET")  # noqa: TID251 -- systemd says it there
+        agent = Agent(Options(options.data, port=options.port, via=options.via, supervisor=supervisor))
         print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
         app, beside = create_app(agent, lan=options.lan), None
         if options.lan:

@@ -11,18 +11,22 @@ import structlog
 from station_agent.errors import StationRefusal
 from station_agent.store import Database, checking
 from station_agent.store.checking import Check
+from station_agent.supervisor import Tell
 
 log = structlog.get_logger()
 
 EVERY = timedelta(days=1)
-LOOKS_AFTER_S = 20.0
+LOOKS_AFTER_S = 5.0
 """How often it is seen whether a page was read that is not what was written, and whether a day has passed."""
 
 
 class Upkeep:
     """Proves a store's pages. ``over`` is set when the agent has to end, so that the store is built anew."""
 
-    def __init__(self, database: Database, directory: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, directory: Path, *, clock: Callable[[], datetime], tell: Tell
+    ) -> None:
+        self._tell = tell
         self._database = database
         self._directory = directory
         self._clock = clock
@@ -30,7 +34,13 @@ class Upkeep:
 
     async def run(self) -> None:
         """Look again and again until the store is damaged; the link and the desk go on meanwhile."""
+        self._tell("READY=1")
         while not self._database.damaged.is_set():
+            with contextlib.suppress(StationRefusal):
+                await self._database.run(
+                    lambda _: None
+                )  # who waits for ever for the store is no living agent
+                self._tell("WATCHDOG=1")
             await asyncio.sleep(LOOKS_AFTER_S)
             if self.due(self._clock()):
                 with contextlib.suppress(StationRefusal):

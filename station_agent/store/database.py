@@ -91,6 +91,10 @@ class Database:
         except StoreDamaged:
             self.damaged.set()
             raise
+        except MemoryError:
+            # What SQLCipher says on a connection that met a damaged page; the next opening proves which it was.
+            self.damaged.set()
+            raise StoreDamaged("the store on the disk cannot be read") from None
 
     async def run(self, work: Callable[[Tx], T]) -> T:
         """Do ``work`` in a transaction, off the event loop; when this returns it is on disk."""

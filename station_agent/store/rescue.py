@@ -174,7 +174,7 @@ def _read(path: Path, key: bytes, statement: str, *given: object) -> Iterator[di
         try:
             for row in store.execute(statement, given):
                 yield dict(row)
-        except cipher.Error:
+        except (cipher.Error, MemoryError):  # the latter is SQLCipher's second word about a damaged page
             return
 
 

@@ -32,14 +32,16 @@ def create_app(agent: Agent, *, with_link: bool = True, lan: str | None = None) 
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        if with_link:
-            await agent.link_up()
         try:
+            if with_link:
+                await agent.link_up()
             yield
         finally:
-            if with_link:
-                await agent.link_down()
-            agent.close()
+            try:
+                if with_link:
+                    await agent.link_down()
+            finally:
+                agent.close()
 
     desk = Desk(Sessions(), cookie_name(agent.options.port))
     app = Starlette(
