@@ -2,21 +2,36 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from station_agent import __version__, clock
-from station_agent.agent import Agent, Options, status
+from station_agent.agent import Agent, Options
+from station_agent.condition import needs_a_person, status
 from station_agent.enrolment import enrol
-from station_agent.errors import AlreadyRunning, EnrolmentRefused, HubUnreachable, NotEnrolled, StationRefusal
+from station_agent.errors import (
+    AlreadyRunning,
+    EnrolmentRefused,
+    HubUnreachable,
+    KeyMissing,
+    NotEnrolled,
+    OtherComputer,
+    SealBroken,
+    StationRefusal,
+    StoreDamaged,
+    StoreFull,
+)
 from station_agent.lan import authority
 from station_agent.lan import serving as lan
 from station_agent.logs import log_to
+from station_agent.staff.desk import accounts_of, give_first_pin
 from station_agent.web.app import create_app
 
 OK, NEEDS_ATTENTION, REFUSED, UNREACHABLE, NOT_ENROLLED, ALREADY_RUNNING = 0, 1, 3, 4, 5, 6
+OTHER_COMPUTER, KEYS_UNREADABLE, DISK = 7, 8, 9
 """Exit codes. Monitoring reads these; argparse itself exits with 2."""
 
 EXIT_CODES: dict[type[StationRefusal], int] = {
@@ -24,6 +39,11 @@ EXIT_CODES: dict[type[StationRefusal], int] = {
     HubUnreachable: UNREACHABLE,
     NotEnrolled: NOT_ENROLLED,
     AlreadyRunning: ALREADY_RUNNING,
+    OtherComputer: OTHER_COMPUTER,
+    SealBroken: KEYS_UNREADABLE,
+    KeyMissing: KEYS_UNREADABLE,
+    StoreFull: DISK,
+    StoreDamaged: DISK,
 }
 
 
@@ -81,6 +101,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--data", required=True, type=Path, metavar="DIR")
     command.set_defaults(command=_reset_devices)
+    command = commands.add_parser("staff", help="the accounts of this station")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    command = actions.add_parser(
+        "reset", help="give an account that leads a new first PIN, when nobody else can; stop the agent first"
+    )
+    command.add_argument("login", help="as `staff list` shows it")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_reset_pin)
+    command = actions.add_parser("list", help="the accounts as JSON")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_list_staff)
     command = commands.add_parser(
         "status", help="how the station is, as JSON; exits with 1 if something needs a person"
     )
@@ -99,20 +130,26 @@ def _enrol(options: argparse.Namespace, out: TextIO) -> int:
 def _status(options: argparse.Namespace, out: TextIO) -> int:
     found = {**status(options.data), "lan_authority": authority.fingerprint(options.data)}
     print(json.dumps(found, ensure_ascii=False, indent=2), file=out)
-    return NEEDS_ATTENTION if found["refused"] or found["link"] in ("revoked", "outdated") else OK
+    if found["store"]["problem"] == OtherComputer.code:
+        return OTHER_COMPUTER
+    return NEEDS_ATTENTION if needs_a_person(found) else OK
 
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
-    agent = Agent(Options(options.data, port=options.port, via=options.via))
-    print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
-    app, beside = create_app(agent, lan=options.lan), None
-    if options.lan:
-        files = authority.prepare(options.data, [options.lan], now=clock.now())
-        beside = lan.door(app, options.lan, options.lan_port, files)
-        print(f"and for devices: https://{options.lan}:{options.lan_port}/", file=out, flush=True)
-    lan.run(app, agent.options.host, options.port, beside)
-    return OK
+    while True:
+        supervisor = os.environ.get("NOTIFY_SOCKET")  # noqa: TID251 -- systemd says it there
+        agent = Agent(Options(options.data, port=options.port, via=options.via, supervisor=supervisor))
+        print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
+        app, beside = create_app(agent, lan=options.lan), None
+        if options.lan:
+            files = authority.prepare(options.data, [options.lan], now=clock.now())
+            beside = lan.door(app, options.lan, options.lan_port, files)
+            print(f"and for devices: https://{options.lan}:{options.lan_port}/", file=out, flush=True)
+        lan.run(app, agent.options.host, options.port, beside, over=agent.upkeep.over)
+        if not agent.upkeep.over.is_set():
+            return OK
+        print("the store is damaged: it is set aside and built anew", file=out, flush=True)
 
 
 def _add_device(options: argparse.Namespace, out: TextIO) -> int:
@@ -127,6 +164,16 @@ def _add_device(options: argparse.Namespace, out: TextIO) -> int:
 def _reset_devices(options: argparse.Namespace, out: TextIO) -> int:
     authority.renew(options.data)
     print("restart the station, then add each device anew", file=out)
+    return OK
+
+
+def _reset_pin(options: argparse.Namespace, out: TextIO) -> int:
+    print(json.dumps({"login": options.login, "pin": give_first_pin(options.data, options.login)}), file=out)
+    return OK
+
+
+def _list_staff(options: argparse.Namespace, out: TextIO) -> int:
+    print(json.dumps(accounts_of(options.data), ensure_ascii=False, indent=2), file=out)
     return OK
 
 

@@ -39,15 +39,21 @@ def door(app: Starlette, host: str, port: int, files: Files) -> uvicorn.Server:
     )  # fmt: skip
 
 
-def run(app: Starlette, host: str, port: int, beside: uvicorn.Server | None) -> None:
-    """Serve on loopback, and at the door beside it, until told to stop."""
+def run(app: Starlette, host: str, port: int, beside: uvicorn.Server | None, *, over: asyncio.Event) -> None:
+    """Serve on loopback, and at the door beside it, until told to stop or until it is over."""
     main = uvicorn.Server(uvicorn.Config(app, host=host, port=port, **HOW))
 
+    async def watch() -> None:
+        await over.wait()
+        main.should_exit = True
+
     async def both() -> None:
+        watching = asyncio.create_task(watch())
         other = asyncio.create_task(beside.serve()) if beside is not None else None
         try:
             await main.serve()
         finally:
+            watching.cancel()
             if beside is not None and other is not None:
                 beside.should_exit = True
                 await other

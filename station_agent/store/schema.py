@@ -49,4 +49,28 @@ STEPS: tuple[tuple[str, ...], ...] = (
            ) without rowid""",
         "create index review_of_record on review (rtype, id)",
     ),
+    (
+        # Bytes on the wire: a day of Vietnam (ISO), a lane, sent and received.
+        """create table meter (
+               day text not null, lane integer not null, up integer not null, down integer not null,
+               primary key (day, lane)
+           ) without rowid""",
+        # How far a snapshot or another long piece of work is; total is null while nobody knows it.
+        """create table progress (
+               scope text primary key, done integer not null, total integer, began text not null, at text not null
+           ) without rowid""",
+    ),
+    (
+        # source: made here, or handed down by the hub. pin: argon2id, null until somebody gives one.
+        """create table staff (
+               id text primary key, name text not null, lead integer not null default 0,
+               active integer not null default 1, pin text, must_change integer not null default 0,
+               failures integer not null default 0, locked_until text,
+               source text not null check (source in ('station', 'hub')), made_at text not null, made_by text not null
+           ) without rowid""",
+        # Who came, who was refused, who changed an account. Never what somebody typed.
+        """create table staff_event (
+               number integer primary key, at text not null, who text not null, what text not null, about text not null
+           )""",
+    ),
 )

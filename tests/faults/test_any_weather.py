@@ -4,7 +4,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from clinic_net.bench.weather import Fault, Mishap
 from clinic_net.protocol.sync import Lane
@@ -113,14 +120,21 @@ def demand_that_all_is_there_once(world: World, station: Station) -> None:
         assert world.at_hub(rtype, rid) is None
     counts = station.counts()
     assert counts.refused == len(station.poisoned), "a bad record is shown, and only a bad one"
-    assert station.held() == fresh_copy(world, station), "what came bit by bit is not what a new computer would get"
+    assert station.held() == fresh_copy(world, station), (
+        "what came bit by bit is not what a new computer would get"
+    )
 
 
 def test_nothing_is_lost_or_done_twice_in_any_weather(world: World) -> None:
     run_state_machine_as_test(
         machine(world),
         settings=settings(
-            max_examples=12, stateful_step_count=20, deadline=None, derandomize=True, database=None,
-            suppress_health_check=list(HealthCheck), print_blob=True,
+            max_examples=12,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
         ),  # fmt: skip
     )

@@ -93,9 +93,7 @@ class World:
         code_of = site or next(self._sites)
         folder = self.folder / uuid4().hex
         code = self.do(self._code(code_of))
-        enrol(
-            folder, hub=self.settings.public_url, code=code, now=clock.now(), transport=_Blocking(self)
-        )
+        enrol(folder, hub=self.settings.public_url, code=code, now=clock.now(), transport=_Blocking(self))
         return Station(self, code_of, folder).start()
 
     async def _code(self, site: str) -> str:

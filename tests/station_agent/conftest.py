@@ -56,6 +56,17 @@ class Station:
         await self.agent.syncing.exchange(self.line)
 
 
+NURSE = {"name": "Lò Thị Lan", "pin": "280791"}
+"""Who works at the station of these tests; her account is ``lan``."""
+
+
+async def signs_in(browser: httpx.AsyncClient) -> None:
+    """The station's first account is made, and its nurse sits at this browser from then on."""
+    form = {**NURSE, "again": NURSE["pin"]}
+    answer = await browser.post("/first", data=form, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+
+
 @pytest.fixture
 def hub() -> ScriptedHub:
     return ScriptedHub()
@@ -94,4 +105,5 @@ async def station(agent: Agent, hub: ScriptedHub) -> AsyncIterator[Station]:
         ) as browser,
         httpx.AsyncClient(transport=httpx.ASGITransport(hub.app())) as line,
     ):
+        await signs_in(browser)
         yield Station(agent, hub, browser, line)

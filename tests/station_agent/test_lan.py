@@ -71,7 +71,7 @@ async def door(station: Station) -> AsyncIterator[Door]:
 
 
 async def test_a_device_that_was_added_opens_the_pages(door: Door) -> None:
-    answer = await door.get(device(door.directory), "/")
+    answer = await door.get(device(door.directory), "/sign-in")
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 

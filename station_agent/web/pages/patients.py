@@ -92,7 +92,7 @@ async def register(request: Request) -> Response:
     def save(tx: Tx) -> list[PatientRow]:
         alike = [] if fields.get("confirmed") else _alike(tx, entry, rid)
         if not alike:
-            service.register(tx, entry, rid=rid, doing=doing(tx, at))
+            service.register(tx, entry, rid=rid, doing=doing(request, at))
         return alike
 
     alike = await agent_of(request).database.run(save)
@@ -133,7 +133,7 @@ async def open_visit(request: Request) -> Response:
     fields = fields_of(await form_of(request))
     rid, reason, at = id_in_form(fields), text_of(fields, "reason", longest=500), now()
     await agent_of(request).database.run(
-        lambda tx: service.open_visit(tx, patient_id, rid=rid, reason=reason, doing=doing(tx, at))
+        lambda tx: service.open_visit(tx, patient_id, rid=rid, reason=reason, doing=doing(request, at))
     )
     agent_of(request).saved()
     return see(f"/visits/{rid}")
@@ -145,7 +145,7 @@ async def add_allergy(request: Request) -> Response:
     text, at = text_of(fields_of(await form_of(request)), "allergy", longest=200), now()
     if text:
         await agent_of(request).database.run(
-            lambda tx: service.note_allergy(tx, patient_id, text, doing=doing(tx, at))
+            lambda tx: service.note_allergy(tx, patient_id, text, doing=doing(request, at))
         )
         agent_of(request).saved()
     return see(f"/patients/{patient_id}")

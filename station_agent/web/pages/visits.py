@@ -118,7 +118,7 @@ async def save(request: Request) -> Response:
         return await _show(request, given, status=422)
     set_id, at = id_in_form(given.fields, "set_id"), now()
     await agent_of(request).database.run(
-        lambda tx: service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=doing(tx, at))
+        lambda tx: service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=doing(request, at))
     )
     agent_of(request).saved()
     return see(f"/visits/{visit_id}")
@@ -135,7 +135,7 @@ async def ask(request: Request) -> Response:
     summary = _summary(given.result)
 
     def store(tx: Tx) -> None:
-        who = doing(tx, at)
+        who = doing(request, at)
         service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=who)
         service.ask_for_doctor(tx, visit_id, wanted, summary=summary, doing=who)
 
@@ -154,7 +154,9 @@ def _summary(result: TriageResult | None) -> TriageSummary | None:
 async def close(request: Request) -> Response:
     """End the visit."""
     visit_id, at = id_in_path(request), now()
-    await agent_of(request).database.run(lambda tx: service.close_visit(tx, visit_id, doing=doing(tx, at)))
+    await agent_of(request).database.run(
+        lambda tx: service.close_visit(tx, visit_id, doing=doing(request, at))
+    )
     agent_of(request).saved()
     return see("/")
 

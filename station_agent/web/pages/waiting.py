@@ -1,5 +1,6 @@
-"""What waits for the hub, what it refused and why, and clashes to settle."""
+"""How the link is, what waits, what was refused and why, clashes to settle, and how this computer is."""
 
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -7,24 +8,28 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from station_agent import service
+from station_agent.condition import machine
 from station_agent.errors import UnknownRecord
-from station_agent.store import Tx, outbox, patients, records, reviews, settings
+from station_agent.store import Tx, figures, outbox, patients, records, reviews, settings
 from station_agent.store.outbox import Waiting
+from station_agent.web.link_view import Facts, clock_is_wrong, link_view
 from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see
 from station_agent.web.render import page
 
 
 async def waiting(request: Request) -> Response:
-    """The outbox, in plain words."""
+    """The link and this computer, in plain words."""
+
+    at = now()
 
     def gather(tx: Tx) -> dict[str, Any]:
         listed = outbox.listing(tx)
         return {
+            "view": link_view(_facts(tx, at)),
             "refused": [w for w in listed if w.leg == "quarantined"],
             "reviews": reviews.listing(tx),
             "clashes": [(w, _clash(tx, w)) for w in listed if _is_clash(tx, w)],
             "waiting": [w for w in listed if w.leg in ("waiting", "sent")],
-            "counts": outbox.counts(tx),
             "contact": settings.get(tx, "last_contact"),
             "people": patients.names(
                 tx,
@@ -33,9 +38,25 @@ async def waiting(request: Request) -> Response:
                     | {r.patient for r in reviews.listing(tx) if r.patient}
                 ),
             ),
+            "clock_wrong": clock_is_wrong(settings.get(tx, "clock_offset")),
         }
 
-    return page(request, "waiting.html", **await agent_of(request).database.run(gather))
+    agent = agent_of(request)
+    found = await agent.database.run(gather)
+    return page(request, "waiting.html", machine=machine(agent.options.directory), **found)
+
+
+def _facts(tx: Tx, at: datetime) -> Facts:
+    today, counts = figures.day_of(at), outbox.counts(tx)
+    return Facts(
+        queues=figures.queues(tx),
+        spent=figures.spent_on(tx, today),
+        month=figures.spent_since(tx, today.replace(day=1)).total,
+        budget=figures.budget(tx),
+        progresses=figures.progresses(tx),
+        needs_you=counts.refused + counts.conflicts,
+        last_contact=settings.get(tx, "last_contact"),
+    )
 
 
 def _is_clash(tx: Tx, waiting: Waiting) -> bool:
@@ -55,7 +76,7 @@ async def resolve(request: Request) -> Response:
     if not op.isdecimal() or choice not in ("ours", "theirs"):
         raise UnknownRecord("no such clash")
     await agent_of(request).database.run(
-        lambda tx: service.resolve_conflict(tx, int(op), keep_ours=choice == "ours", doing=doing(tx, at))
+        lambda tx: service.resolve_conflict(tx, int(op), keep_ours=choice == "ours", doing=doing(request, at))
     )
     agent_of(request).saved()
     return see("/waiting")
