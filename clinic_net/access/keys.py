@@ -21,6 +21,7 @@ class Use(StrEnum):
     PROOF_NONCE = "dpop-nonce"
     SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
     PSEUDONYM = "pseudonym"
+    SMS = "sms"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:
