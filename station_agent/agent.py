@@ -15,15 +15,23 @@ import structlog
 from clinic_net.protocol.signalling.messages import CloseCode, Envelope
 from station_agent import __version__, clock, lock
 from station_agent.errors import NotEnrolled
+from station_agent.link.files import Files
 from station_agent.link.signal import HubSignal
 from station_agent.link.state import Link, LinkState
 from station_agent.link.sync import TIMEOUT, Route, Syncing
 from station_agent.link.tokens import Tokens
 from station_agent.relay.relay import Relay
-from station_agent.store import Database, outbox, settings
+from station_agent.store import Database, files, outbox, settings
 from station_agent.store.database import FILE_NAME, Tx, read_only
+from station_agent.store.files import File
 
 log = structlog.get_logger()
+
+KEEP_BYTES = timedelta(days=180)
+"""How long the bytes of an attachment that the hub has stay on this computer; they can be fetched again."""
+
+FILES_LOOK_S = 5.0
+"""How often is looked whether the link is back, for attachments."""
 
 KEEP_APPLIED = timedelta(days=30)
 """How long the number of an operation that the hub took is kept, for a technician."""
@@ -51,6 +59,7 @@ class Agent:
         with self.database.transaction() as tx:
             self.enrolment = settings.enrolment(tx)
             outbox.prune(tx, clock.now() - KEEP_APPLIED)
+            files.forget_old(tx, clock.now() - KEEP_BYTES)
         if self.enrolment is None:
             self.close()
             raise NotEnrolled("this station has not been enrolled: run station-agent enrol")
@@ -70,6 +79,7 @@ class Agent:
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,
             lost=lambda: self.syncing.poke(pull=True), stopped=self._stopped, now=clock.now,
         )  # fmt: skip
+        self.files = Files(self.database, self.tokens, reached, clock=clock.now)
         self.relay.use(self.signal)
         self.link.watch(self._link_changed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,6 +92,7 @@ class Agent:
         self._tasks = [
             asyncio.create_task(self.syncing.run(self._client)),
             asyncio.create_task(self.signal.run(self._client, proxy=self._proxy)),
+            asyncio.create_task(self._send_files()),
         ]
 
     async def link_down(self) -> None:
@@ -101,6 +112,16 @@ class Agent:
     def saved(self) -> None:
         """Something new waits for the hub."""
         self.syncing.poke()
+
+    async def _send_files(self) -> None:
+        """Send attachments while the link is there, in turns between which the faster lanes are looked at."""
+        while True:
+            online = self.link.state is LinkState.ONLINE
+            await asyncio.sleep(await self.files.turn(self._client) if online else FILES_LOOK_S)
+
+    async def fetch_file(self, file: File) -> None:
+        """Fetch the bytes of a document from the hub and keep them. Raises FileNotThere, LinkError, httpx.HTTPError."""
+        await self.files.fetch(self._client, file)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Let a task end by itself, at the latest with the link."""
@@ -157,6 +178,11 @@ def status(directory: Path) -> dict[str, Any]:
         tx.close()
 
 
+def _files_summary(tx: Tx) -> dict[str, int]:
+    waiting = files.waiting(tx)
+    return {"waiting": waiting.count, "sent": waiting.sent, "size": waiting.size, "refused": waiting.refused}
+
+
 def summary(tx: Tx, *, running: bool) -> dict[str, Any]:
     """Return what ``status`` prints and ``/api/status`` answers."""
     enrolled = settings.enrolment(tx) or {}
@@ -175,6 +201,7 @@ def summary(tx: Tx, *, running: bool) -> dict[str, Any]:
         "waiting_total": counts.total,
         "oldest_waiting": counts.oldest,
         "conflicts": counts.conflicts,
+        "files": _files_summary(tx),
         "refused": [
             {
                 "op": w.op,

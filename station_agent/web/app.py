@@ -16,7 +16,7 @@ from station_agent.agent import Agent
 from station_agent.errors import UnknownRecord
 from station_agent.relay.endpoint import Endpoint
 from station_agent.web.guard import Guard, from_own_page
-from station_agent.web.pages import cases, home, patients, status, visits, waiting
+from station_agent.web.pages import cases, home, patients, pictures, status, visits, waiting
 from station_agent.web.render import HERE, page
 
 BROWSER = Path(clinic_net.protocol.__path__[0]) / "browser"
@@ -55,6 +55,7 @@ def _routes(agent: Agent, lan: str | None) -> list[BaseRoute]:
         *status.routes,
         *patients.routes,
         *visits.routes,
+        *pictures.routes,
         *cases.routes,
         *waiting.routes,
         WebSocketRoute(

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from station_agent import service
 from station_agent.errors import UnknownRecord
-from station_agent.store import Tx, outbox, patients, records, settings
+from station_agent.store import Tx, files, outbox, patients, records, settings
 from station_agent.store.outbox import Waiting
 from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see
 from station_agent.web.render import page
@@ -24,6 +24,7 @@ async def waiting(request: Request) -> Response:
             "clashes": [(w, _clash(tx, w)) for w in listed if w.leg == "conflict"],
             "waiting": [w for w in listed if w.leg in ("waiting", "sent")],
             "counts": outbox.counts(tx),
+            "attachments": files.waiting(tx),
             "contact": settings.get(tx, "last_contact"),
             "people": patients.names(tx, sorted({w.patient for w in listed if w.patient})),
         }
