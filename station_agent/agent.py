@@ -16,7 +16,9 @@ from clinic_net.protocol.signalling.messages import CloseCode, Envelope
 from station_agent import __version__, clock, lock
 from station_agent.errors import NotEnrolled
 from station_agent.link.files import Files
+from station_agent.link.gateways import gateway_of
 from station_agent.link.signal import HubSignal
+from station_agent.link.sms import AFTER, SmsLane, Way
 from station_agent.link.state import Link, LinkState
 from station_agent.link.sync import TIMEOUT, Route, Syncing
 from station_agent.link.tokens import Tokens
@@ -45,6 +47,9 @@ class Options:
     port: int = 8090
     host: str = "127.0.0.1"
     via: str | None = None
+    sms: str | None = None
+    """How an SMS leaves when the link does not carry an urgent request: a modem's device, ``record``, or not at all."""
+    sms_after: timedelta = AFTER
 
 
 class Agent:
@@ -80,6 +85,11 @@ class Agent:
             lost=lambda: self.syncing.poke(pull=True), stopped=self._stopped, now=clock.now,
         )  # fmt: skip
         self.files = Files(self.database, self.tokens, reached, clock=clock.now)
+        self.sms: SmsLane | None = None
+        if options.sms is not None:
+            gateway = gateway_of(options.sms, options.directory)
+            way = Way(reached, self.enrolment["device"], gateway, options.sms_after)
+            self.sms = SmsLane(self.database, self.tokens, way, clock=clock.now, changed=self._changed)
         self.relay.use(self.signal)
         self.link.watch(self._link_changed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,6 +104,8 @@ class Agent:
             asyncio.create_task(self.signal.run(self._client, proxy=self._proxy)),
             asyncio.create_task(self._send_files()),
         ]
+        if self.sms is not None:
+            self._tasks.append(asyncio.create_task(self.sms.run(self._client, online=self._is_online)))
 
     async def link_down(self) -> None:
         """Stop talking to the hub."""
@@ -113,11 +125,13 @@ class Agent:
         """Something new waits for the hub."""
         self.syncing.poke()
 
+    def _is_online(self) -> bool:
+        return self.link.state is LinkState.ONLINE
+
     async def _send_files(self) -> None:
         """Send attachments while the link is there, in turns between which the faster lanes are looked at."""
         while True:
-            online = self.link.state is LinkState.ONLINE
-            await asyncio.sleep(await self.files.turn(self._client) if online else FILES_LOOK_S)
+            await asyncio.sleep(await self.files.turn(self._client) if self._is_online() else FILES_LOOK_S)
 
     async def fetch_file(self, file: File) -> None:
         """Fetch the bytes of a document from the hub and keep them. Raises FileNotThere, LinkError, httpx.HTTPError."""

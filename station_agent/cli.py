@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -58,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--via", metavar="URL", help="reach the hub through this address instead of the enrolled one"
     )
+    command.add_argument(
+        "--sms",
+        metavar="DEVICE",
+        help="send an urgent request by SMS through this modem when the link does not carry it; 'record' only writes it down",
+    )
+    command.add_argument(
+        "--sms-after", type=float, default=60.0, metavar="SECONDS", help="how long the link may try before"
+    )
     command.set_defaults(command=_run)
     command.add_argument(
         "--lan",
@@ -104,7 +113,8 @@ def _status(options: argparse.Namespace, out: TextIO) -> int:
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
-    agent = Agent(Options(options.data, port=options.port, via=options.via))
+    after = timedelta(seconds=options.sms_after)
+    agent = Agent(Options(options.data, port=options.port, via=options.via, sms=options.sms, sms_after=after))
     print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
     app, beside = create_app(agent, lan=options.lan), None
     if options.lan:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
+from clinic_net.console.pictures import Picture, pictures
 from clinic_net.consultations.documents import SECTIONS
 
 Resource = Mapping[str, Any]
@@ -144,6 +145,7 @@ class Record:
     consciousness: str = ""
     on_oxygen: bool | None = None
     pregnant: bool | None = None
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def medicines_now(self) -> tuple[Medicine, ...]:
@@ -202,6 +204,7 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
         consciousness=_code(latest.get("67775-7", {}).get("valueCodeableConcept")),
         on_oxygen=latest.get("oxygen", {}).get("valueBoolean"),
         pregnant=pregnant,
+        pictures=pictures(by_type.get("DocumentReference", [])),
     )
 
 

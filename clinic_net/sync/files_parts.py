@@ -142,7 +142,7 @@ class Parts(TusStorage):
         return await _off(lambda: [path.name for path in directory.iterdir() if not path.suffix])
 
     @contextlib.asynccontextmanager
-    async def lock(self, uid: str) -> AsyncIterator[None]:  # type: ignore[override] -- as its own backends are
+    async def lock(self, uid: str) -> AsyncIterator[None]:  # type: ignore[override]  # its own backends are so
         """Hold off other requests for this upload, of any process on this directory; the file itself is locked.
 
         Raises:

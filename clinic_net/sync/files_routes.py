@@ -42,7 +42,6 @@ async def _admit(request: Request, hub: CurrentHub, now: Now) -> None:
     Who it is is asked in a transaction that ends here: a chunk comes as slowly as its link, and must not hold a
     connection to the database meanwhile.
     """
-    directory = files.directory_of(hub.settings)
     async with hub.requests() as session, session.begin():
         caller = await principal_of(request, session, hub.settings, now=now)
         if not isinstance(caller, StationPrincipal):
@@ -51,6 +50,7 @@ async def _admit(request: Request, hub: CurrentHub, now: Now) -> None:
             request.state.upload = await files.own(session, upload, station=caller, now=now)
     await charge(request, hub, caller)
     _demand_offered(request)
+    directory = files.directory_of(hub.settings)
     request.state.station = caller
     DOING.set(Doing(directory, _checksum(request.headers.get("upload-checksum"))))
 
@@ -113,6 +113,7 @@ async def _finishing(
 
 
 @router.options("/files", include_in_schema=False)
+@router.options("/files/", include_in_schema=False)
 async def offered() -> Response:
     """Tell what of tus is here. Needs no credentials (tus 1.0, OPTIONS)."""
     return Response(

@@ -29,7 +29,7 @@ from station_agent.link.tokens import Tokens, refused
 from station_agent.store import Database, Tx, figures, files, outbox
 
 if TYPE_CHECKING:
-    from tusclient.uploader import Uploader
+    from tusclient.uploader.uploader import Uploader
 
 log = structlog.get_logger()
 

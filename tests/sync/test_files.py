@@ -99,13 +99,15 @@ class Sender:
     def __init__(self, process: Process, station: AtHub) -> None:
         self.web = httpx.Client(base_url=process.url, headers=station.headers, timeout=30, trust_env=False)
 
-    def begin(self, content: bytes, said: dict[str, str] | None = None, **headers: str) -> httpx.Response:
+    def begin(
+        self, content: bytes, said: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         wanted = {
             **TUS,
             "Upload-Length": str(len(content)),
             "Upload-Metadata": encoded(said or metadata(content)),
         }
-        return self.web.post(FILES_PATH, headers={**wanted, **headers})
+        return self.web.post(FILES_PATH, headers={**wanted, **(headers or {})})
 
     def begun(self, content: bytes, said: dict[str, str] | None = None) -> str:
         answer = self.begin(content, said)
@@ -272,11 +274,12 @@ def test_another_stations_upload_is_as_unknown_as_none(
     path = sender.begun(content)
     other = lines(served, stations[1])
     nothing = f"{FILES_PATH}/{uuid4().hex}"
-    for ask in (
+    asking: tuple[Callable[[str], httpx.Response], ...] = (
         lambda where: other.chunk(where, content, 0),
         lambda where: other.web.delete(where, headers=TUS),
         lambda where: other.web.head(where, headers=TUS),
-    ):
+    )
+    for ask in asking:
         foreign, unknown = ask(path), ask(nothing)
         assert (
             (foreign.status_code, foreign.content)
@@ -308,7 +311,7 @@ async def test_a_person_or_a_system_sends_nothing(served: Process, callers: Call
 
 def test_what_is_too_large_is_refused_before_a_byte_of_it(sender: Sender) -> None:
     content = a_picture(40)
-    answer = sender.begin(content, **{"Upload-Length": str(MAX_FILE_BYTES + 1)})
+    answer = sender.begin(content, headers={"Upload-Length": str(MAX_FILE_BYTES + 1)})
     assert code(answer) == (413, "file-too-large")
     path = sender.begun(content)
     assert code(sender.chunk(path, b"\0" * (1024 * 1024 + 1), 0)) == (413, "file-too-large")
@@ -321,7 +324,7 @@ def test_what_is_not_offered_is_refused(sender: Sender) -> None:
         ("Upload-Defer-Length", "1"),
         ("Upload-Checksum", "md5 AAAA"),
     ):
-        assert code(sender.begin(content, **{name: value})) == (400, "malformed-upload")
+        assert code(sender.begin(content, headers={name: value})) == (400, "malformed-upload")
     path = sender.begun(content)
     override = {**TUS, "X-HTTP-Method-Override": "DELETE"}
     assert code(sender.web.post(path, headers=override)) == (400, "malformed-upload")

@@ -1,4 +1,4 @@
-"""A picture from the nurse's page to the hub, over a real line: kept at once, sent in pieces, resumed, refused, fetched."""
+"""A picture from the nurse's page to the hub, over a real line: kept at once, sent in pieces, resumed, fetched."""
 
 import hashlib
 import io
@@ -270,8 +270,8 @@ async def test_a_picture_that_nobody_has_is_said_to_be_missing(
     answer = await nurse.get(f"/pictures/{document}")
     assert answer.status_code == 503
     assert "data:image/jpeg;base64," in answer.text
+    wanted = files.File(document, "p", "0" * 64, "image/jpeg", 1, "fetched", None, 0, None, False)
     with pytest.raises(FileNotThere):
-        wanted = files.File(document, "p", "0" * 64, "image/jpeg", 1, "fetched", None, 0, None, False)
         await agent.files.fetch(line, wanted)
 
 
