@@ -32,9 +32,6 @@ log = structlog.get_logger()
 KEEP_BYTES = timedelta(days=180)
 """How long the bytes of an attachment that the hub has stay on this computer; they can be fetched again."""
 
-FILES_LOOK_S = 5.0
-"""How often is looked whether the link is back, for attachments."""
-
 KEEP_APPLIED = timedelta(days=30)
 """How long the number of an operation that the hub took is kept, for a technician."""
 
@@ -102,7 +99,7 @@ class Agent:
         self._tasks = [
             asyncio.create_task(self.syncing.run(self._client)),
             asyncio.create_task(self.signal.run(self._client, proxy=self._proxy)),
-            asyncio.create_task(self._send_files()),
+            asyncio.create_task(self.files.run(self._client, online=self._is_online)),
         ]
         if self.sms is not None:
             self._tasks.append(asyncio.create_task(self.sms.run(self._client, online=self._is_online)))
@@ -127,11 +124,6 @@ class Agent:
 
     def _is_online(self) -> bool:
         return self.link.state is LinkState.ONLINE
-
-    async def _send_files(self) -> None:
-        """Send attachments while the link is there, in turns between which the faster lanes are looked at."""
-        while True:
-            await asyncio.sleep(await self.files.turn(self._client) if self._is_online() else FILES_LOOK_S)
 
     async def fetch_file(self, file: File) -> None:
         """Fetch the bytes of a document from the hub and keep them. Raises FileNotThere, LinkError, httpx.HTTPError."""

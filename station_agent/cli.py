@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--sms",
         metavar="DEVICE",
-        help="send an urgent request by SMS through this modem when the link does not carry it; 'record' only writes it down",
+        help="send urgent requests by SMS through this modem when the link does not; 'record' writes them down",
     )
     command.add_argument(
         "--sms-after", type=float, default=60.0, metavar="SECONDS", help="how long the link may try before"

@@ -151,7 +151,7 @@ class HubSettings(BaseSettings):
     log_json: bool = True
 
     files: Path | None = None
-    """Directory, shared by every node, where parts of uploads wait to become whole; below ``data`` if it is not given."""
+    """Directory, shared by every node, where parts of uploads wait to become whole; below ``data`` if not given."""
 
     sms_number: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
     """The number of the gateway to which stations send an SMS when an urgent request cannot leave otherwise."""

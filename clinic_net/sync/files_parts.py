@@ -148,14 +148,17 @@ class Parts(TusStorage):
         Raises:
             TimeoutError: somebody else holds it; the library answers 503.
         """
-        file = await _off(lambda: open(self._path(uid), "rb"))
+        descriptor = await _off(lambda: os.open(self._path(uid), os.O_RDONLY))
         try:
-            async with asyncio.timeout(LOCK_WITHIN_S):
-                while not _locked(file.fileno()):
-                    await asyncio.sleep(_LOOK_EVERY_S)
+            for _ in range(round(LOCK_WITHIN_S / _LOOK_EVERY_S)):
+                if _locked(descriptor):
+                    break
+                await asyncio.sleep(_LOOK_EVERY_S)
+            else:
+                raise TimeoutError("another request is at this upload")
             yield
         finally:
-            file.close()
+            os.close(descriptor)
 
 
 def part(directory: Path, uid: str, ending: str = "") -> Path:

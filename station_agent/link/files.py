@@ -4,6 +4,7 @@ tuspy knows the protocol (headers, metadata, checksums, where a chunk begins and
 connection for each chunk, outside of our time limits and byte counting, so the requests go through the link's client.
 """
 
+import asyncio
 import io
 import time
 from collections.abc import Callable
@@ -36,8 +37,8 @@ log = structlog.get_logger()
 TURN_BYTES = 256 * 1024
 """What one turn of the lane may send before the others are looked at again."""
 
-OFTEN_S, SELDOM_S = 2.0, 30.0
-"""Seconds until the next turn: while something waits, and while nothing does or the link is down."""
+OFTEN_S, SELDOM_S, OFFLINE_S = 2.0, 30.0, 5.0
+"""Seconds until the next turn: while something is sent, while nothing is, and until the link is looked at again."""
 
 BULK_SHARE = 0.8
 """Attachments stop at this share of the day's budget (sync §4.7); the rest is for care."""
@@ -69,6 +70,12 @@ class Files:
         self._clock = clock
         self._timer = timer
         self._chunk = FIRST_CHUNK
+
+    async def run(self, client: httpx.AsyncClient, *, online: Callable[[], bool]) -> None:
+        """Take turns for ever, while the link is there. Only cancellation ends it."""
+        while True:
+            wait = await self.turn(client) if online() else OFFLINE_S
+            await asyncio.sleep(wait)
 
     async def turn(self, client: httpx.AsyncClient) -> float:
         """Send a little if the other lanes are empty and the day's budget allows it; return the seconds until the next

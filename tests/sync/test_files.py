@@ -305,8 +305,8 @@ def test_nobody_but_a_station_sends(served: Process) -> None:
 async def test_a_person_or_a_system_sends_nothing(served: Process, callers: Callers) -> None:
     for who in ("doctor", "client"):
         headers = {**await callers.headers_of(who), **TUS, "Upload-Length": "1", "Origin": "http://hub.test"}
-        answer = httpx.post(served.url + FILES_PATH, headers=headers, trust_env=False)
-        assert answer.status_code == 403
+        async with httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as client:
+            assert (await client.post(FILES_PATH)).status_code == 403
 
 
 def test_what_is_too_large_is_refused_before_a_byte_of_it(sender: Sender) -> None:
@@ -452,7 +452,7 @@ async def a_document(hub: Hub, station: AtHub, content: bytes) -> tuple[str, str
 
 
 async def test_whoever_may_read_the_document_reads_the_bytes_and_nobody_else(
-    hub: Hub, callers: Callers, stations: tuple[AtHub, AtHub], sender: Sender, served: Process
+    hub: Hub, callers: Callers, stations: tuple[AtHub, AtHub], sender: Sender, served: Process, lines: Lines
 ) -> None:
     """Attack 27: the address of the bytes carries no right, to others it is as unknown as any."""
     content = a_picture()
@@ -482,13 +482,9 @@ async def test_whoever_may_read_the_document_reads_the_bytes_and_nobody_else(
     assert foreign.status_code == 404
     assert (await get("out", url)).status_code == 401
 
-    own = httpx.get(
-        served.url + f"{STORED_PATH}/{digest_of(content)}", headers=stations[0].headers, trust_env=False
-    )
+    own = sender.web.get(f"{STORED_PATH}/{digest_of(content)}")
     assert own.content == content
-    other = httpx.get(
-        served.url + f"{STORED_PATH}/{digest_of(content)}", headers=stations[1].headers, trust_env=False
-    )
+    other = lines(served, stations[1]).web.get(f"{STORED_PATH}/{digest_of(content)}")
     assert code(other) == (404, "unknown-file")
 
 

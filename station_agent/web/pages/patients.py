@@ -121,7 +121,7 @@ async def show(request: Request) -> Response:
             "letters": views.letters(tx, patient_id),
             "trends": views.trends(tx, patient_id),
             "pictures": pictures.rows(tx, patient_id),
-            "problem": "",
+            "picture_problem": "",
             "visit_id": new_id(now()),
         }
 

@@ -56,7 +56,7 @@ async def _listing(request: Request, problem: str, status: int = 200) -> Respons
         return {"pictures": rows(tx, patient, visit_id=visit_id), "visit_id": visit_id}
 
     found = await agent_of(request).database.run(gather)
-    return page(request, "partials/pictures.html", status=status, problem=problem, **found)
+    return page(request, "partials/pictures.html", status=status, picture_problem=problem, **found)
 
 
 async def add(request: Request) -> Response:

@@ -77,7 +77,7 @@ async def _show(request: Request, given: Input | None, status: int = 200) -> Res
             "last_saved": held[0].state if held else None,
             "calls": calls.of_encounter(tx, visit_id),
             "pictures": pictures.rows(tx, service.patient_of(visit), visit_id=visit_id),
-            "problem": "",
+            "picture_problem": "",
             "given": given or _read(fields, signs, person),
         }
 
