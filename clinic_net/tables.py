@@ -17,6 +17,7 @@ import clinic_net.records.reindex_model
 import clinic_net.referrals.model
 import clinic_net.signalling.model
 import clinic_net.sync.feed_model
+import clinic_net.sync.files_model
 import clinic_net.sync.model  # noqa: F401 -- imported for what they declare
 
 metadata = SQLModel.metadata

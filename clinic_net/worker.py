@@ -14,12 +14,14 @@ import clinic_net.records.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
 import clinic_net.sync.erased
+import clinic_net.sync.files_jobs
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
 from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service as records
 from clinic_net.referrals import service as referrals
+from clinic_net.sync import files
 from clinic_net.sync import service as sync
 
 log = structlog.get_logger()
@@ -74,6 +76,7 @@ async def _sweep(hub: Hub) -> None:
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
                 await referrals.sweep(session, hub.now())
+            await files.sweep(hub, hub.now())
         except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
             log.warning("sweep_failed", error=type(failure).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)

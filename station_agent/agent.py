@@ -14,16 +14,23 @@ import structlog
 from clinic_net.protocol.signalling.messages import CloseCode, Envelope
 from station_agent import clock, lock
 from station_agent.errors import NotEnrolled
+from station_agent.link.files import Files
+from station_agent.link.gateways import gateway_of
 from station_agent.link.signal import HubSignal
+from station_agent.link.sms import AFTER, SmsLane, Way
 from station_agent.link.state import Link, LinkState
 from station_agent.link.sync import TIMEOUT, Route, Syncing
 from station_agent.link.tokens import Tokens
 from station_agent.relay.relay import Relay
-from station_agent.store import Tx, figures, outbox, rescue, settings
+from station_agent.store import Tx, figures, files, outbox, rescue, settings
+from station_agent.store.files import File
 from station_agent.supervisor import teller
 from station_agent.upkeep import Upkeep
 
 log = structlog.get_logger()
+
+KEEP_BYTES = timedelta(days=180)
+"""How long the bytes of an attachment that the hub has stay on this computer; they can be fetched again."""
 
 KEEP_APPLIED = timedelta(days=30)
 """How long the number of an operation that the hub took is kept, for a technician."""
@@ -39,6 +46,9 @@ class Options:
     via: str | None = None
     supervisor: str | None = None
     """The service manager's socket (``NOTIFY_SOCKET``), if there is one."""
+    sms: str | None = None
+    """How an SMS leaves when the link does not carry an urgent request: a modem's device, ``record``, or not at all."""
+    sms_after: timedelta = AFTER
 
 
 class Agent:
@@ -61,6 +71,7 @@ class Agent:
             self.enrolment = settings.enrolment(tx)
             outbox.prune(tx, clock.now() - KEEP_APPLIED)
             figures.prune(tx, clock.now().date())
+            files.forget_old(tx, clock.now() - KEEP_BYTES)
         if self.enrolment is None:
             self.close()
             raise NotEnrolled("this station has not been enrolled: run station-agent enrol")
@@ -80,6 +91,12 @@ class Agent:
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,
             lost=lambda: self.syncing.poke(pull=True), stopped=self._stopped, now=clock.now,
         )  # fmt: skip
+        self.files = Files(self.database, self.tokens, reached, clock=clock.now)
+        self.sms: SmsLane | None = None
+        if options.sms is not None:
+            gateway = gateway_of(options.sms, options.directory)
+            way = Way(reached, self.enrolment["device"], gateway, options.sms_after)
+            self.sms = SmsLane(self.database, self.tokens, way, clock=clock.now, changed=self._changed)
         self.relay.use(self.signal)
         self.link.watch(self._link_changed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,7 +110,10 @@ class Agent:
             asyncio.create_task(self.syncing.run(self._client)),
             asyncio.create_task(self.signal.run(self._client, proxy=self._proxy)),
             asyncio.create_task(self.upkeep.run()),
+            asyncio.create_task(self.files.run(self._client, online=self._is_online)),
         ]
+        if self.sms is not None:
+            self._tasks.append(asyncio.create_task(self.sms.run(self._client, online=self._is_online)))
 
     async def link_down(self) -> None:
         """Stop talking to the hub."""
@@ -110,6 +130,13 @@ class Agent:
     def saved(self) -> None:
         """Something new waits for the hub."""
         self.syncing.poke()
+
+    def _is_online(self) -> bool:
+        return self.link.state is LinkState.ONLINE
+
+    async def fetch_file(self, file: File) -> None:
+        """Fetch the bytes of a document from the hub and keep them. Raises FileNotThere, LinkError, httpx.HTTPError."""
+        await self.files.fetch(self._client, file)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Let a task end by itself, at the latest with the link."""

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
@@ -78,6 +79,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--via", metavar="URL", help="reach the hub through this address instead of the enrolled one"
     )
+    command.add_argument(
+        "--sms",
+        metavar="DEVICE",
+        help="send urgent requests by SMS through this modem when the link does not; 'record' writes them down",
+    )
+    command.add_argument(
+        "--sms-after", type=float, default=60.0, metavar="SECONDS", help="how long the link may try before"
+    )
     command.set_defaults(command=_run)
     command.add_argument(
         "--lan",
@@ -137,9 +146,19 @@ def _status(options: argparse.Namespace, out: TextIO) -> int:
 
 def _run(options: argparse.Namespace, out: TextIO) -> int:
     log_to(sys.stderr)
+    after = timedelta(seconds=options.sms_after)
     while True:
         supervisor = os.environ.get("NOTIFY_SOCKET")  # noqa: TID251 -- systemd says it there
-        agent = Agent(Options(options.data, port=options.port, via=options.via, supervisor=supervisor))
+        agent = Agent(
+            Options(
+                options.data,
+                port=options.port,
+                via=options.via,
+                supervisor=supervisor,
+                sms=options.sms,
+                sms_after=after,
+            )
+        )
         print(f"the station's pages: http://localhost:{options.port}/", file=out, flush=True)
         app, beside = create_app(agent, lan=options.lan), None
         if options.lan:

@@ -11,7 +11,7 @@ from station_agent import __version__, clock, keys, lock, sealing
 from station_agent.errors import KeyMissing, NotEnrolled, OtherComputer, SealBroken
 from station_agent.link.state import LinkState
 from station_agent.staff import store as staff
-from station_agent.store import Tx, checking, cipher, figures, outbox, settings
+from station_agent.store import Tx, checking, cipher, figures, files, outbox, settings
 from station_agent.store.database import FILE_NAME, read_only
 
 CLOCK_WRONG_S = 5 * 60
@@ -77,6 +77,7 @@ def summary(tx: Tx, *, running: bool, now: datetime) -> dict[str, Any]:
         "waiting_total": counts.total,
         "oldest_waiting": counts.oldest,
         "conflicts": counts.conflicts,
+        "files": _files(tx),
         "refused": [
             {
                 "op": w.op,
@@ -100,6 +101,11 @@ def summary(tx: Tx, *, running: bool, now: datetime) -> dict[str, Any]:
         "db_epoch": settings.get(tx, "db_epoch"),
         "version": __version__,
     }
+
+
+def _files(tx: Tx) -> dict[str, int]:
+    waiting = files.waiting(tx)
+    return {"waiting": waiting.count, "sent": waiting.sent, "size": waiting.size, "refused": waiting.refused}
 
 
 def machine(directory: Path) -> dict[str, Any]:

@@ -87,6 +87,12 @@ class UnknownRecord(StationRefusal):
     code = "unknown-record"
 
 
+class FileNotThere(StationRefusal):
+    """The bytes of an attachment cannot be had now."""
+
+    code = "file-not-there"
+
+
 class LinkError(Exception):
     """The link does not work now. ``retry_after`` is the hub's wish in seconds, or None."""
 

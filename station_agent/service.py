@@ -8,14 +8,16 @@ from clinic_net.clinical.triage import InvalidVitals, TriageResult, assess
 from clinic_net.protocol.sync import Lane
 from station_agent.errors import UnknownRecord
 from station_agent.forms import patient as patient_form
+from station_agent.forms import picture as picture_form
 from station_agent.forms import reading
 from station_agent.forms import visit as visit_form
 from station_agent.forms.common import Resource
 from station_agent.forms.patient import PatientEntry
+from station_agent.forms.picture import Picture
 from station_agent.forms.reading import is_triage
 from station_agent.forms.visit import TriageSummary
 from station_agent.forms.vitals import Setting, VitalsEntry, observations, triage_observation
-from station_agent.store import Tx, calls, outbox, records
+from station_agent.store import Tx, calls, files, outbox, records
 from station_agent.store.records import Desk, Held
 
 
@@ -98,6 +100,25 @@ def save_vitals(tx: Tx, visit_id: str, entry: VitalsEntry, *, set_id: str, doing
         after = newest_of_each(tx, visit_id)
         sources = [str(after[kind]["id"]) for item in made if (kind := reading.kind_of(item)) in after]
         desk.put(triage_observation(result, setting, sources))
+
+
+def add_picture(tx: Tx, visit_id: str, added: Picture, *, rid: str, doing: Doing) -> None:
+    """Keep a picture or a document of a visit: the document goes with today's care, its bytes when nothing else waits.
+
+    The same form twice is one document. Raises UnknownRecord.
+    """
+    visit = records.read(tx, "Encounter", visit_id)
+    if records.find(tx, "DocumentReference", rid) is not None:
+        return
+    patient_id = patient_of(visit)
+    made = picture_form.document(
+        added, rid=rid, patient_id=patient_id, encounter_id=visit_id, by=doing.by, now=doing.now
+    )
+    Desk(tx, now=doing.now, by=doing.by).put(made)
+    file = files.File(
+        rid, patient_id, added.digest, added.type, len(added.content), "waiting", None, 0, None, True
+    )
+    files.add(tx, file, added.content, now=doing.now)
 
 
 def patient_of(visit: Held) -> str:

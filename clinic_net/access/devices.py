@@ -206,6 +206,12 @@ async def signed_by(
     return False
 
 
+async def active_device(session: AsyncSession, device: UUID) -> DeviceView | None:
+    """Return a device that may speak for its site, or None."""
+    row = await store.device(session, device)
+    return None if row is None or row.status != "active" else _view(row)
+
+
 async def devices_of(session: AsyncSession, site: str) -> tuple[DeviceView, ...]:
     """Return the devices that a site has or had, newest first."""
     return tuple(_view(device) for device in await store.devices_of(session, site))

@@ -22,6 +22,7 @@ class Use(StrEnum):
     SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
     PSEUDONYM = "pseudonym"
     SYNC_TICKET = "sync-ticket"
+    SMS = "sms"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

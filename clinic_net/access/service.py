@@ -13,6 +13,7 @@ from clinic_net.access.care import end_care, end_care_from, grant_care, relation
 from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
+    active_device,
     active_devices,
     device_of_id,
     devices_of,
@@ -107,6 +108,7 @@ __all__ = [
     "SessionSeen",
     "SignedIn",
     "Tried",
+    "active_device",
     "active_devices",
     "add_account",
     "add_client",

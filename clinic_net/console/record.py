@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
+from clinic_net.console.pictures import Picture, pictures
 from clinic_net.consultations.documents import SECTIONS
 from clinic_net.protocol.sync.reviews import Review, open_among
 
@@ -146,6 +147,7 @@ class Record:
     on_oxygen: bool | None = None
     pregnant: bool | None = None
     reviews: tuple[Review, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def medicines_now(self) -> tuple[Medicine, ...]:
@@ -205,6 +207,7 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
         on_oxygen=latest.get("oxygen", {}).get("valueBoolean"),
         pregnant=pregnant,
         reviews=open_among(by_type.get("Task", [])),
+        pictures=pictures(by_type.get("DocumentReference", [])),
     )
 
 

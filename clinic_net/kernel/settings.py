@@ -160,5 +160,11 @@ class HubSettings(BaseSettings):
 
     log_json: bool = True
 
+    files: Path | None = None
+    """Directory, shared by every node, where parts of uploads wait to become whole; below ``data`` if not given."""
+
+    sms_number: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    """The number of the gateway to which stations send an SMS when an urgent request cannot leave otherwise."""
+
     data: Path | None = None
     """Data directory of the embedded services, when they are used."""

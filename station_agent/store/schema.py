@@ -71,6 +71,24 @@ STEPS: tuple[tuple[str, ...], ...] = (
         # Who came, who was refused, who changed an account. Never what somebody typed.
         """create table staff_event (
                number integer primary key, at text not null, who text not null, what text not null, about text not null
+            )""",
+    ),
+    (
+        # Bytes of attachments. leg: waiting (the hub does not have them all), sent, refused, fetched (came from the
+        # hub). bytes is null when they were forgotten here and can be fetched again.
+        """create table file (
+               document text primary key, patient text not null, digest text not null, type text not null,
+               size integer not null, bytes blob, leg text not null
+                   check (leg in ('waiting', 'sent', 'refused', 'fetched')),
+               upload text, sent integer not null default 0, problem text, added_at text not null
+           ) without rowid""",
+        "create index file_waiting on file (added_at) where leg = 'waiting'",
+        # What was said by SMS because the link did not carry it. leg: sending, sent, answered, failed.
+        """create table sms (
+               counter integer primary key, call text not null, kind text not null, text text not null,
+               leg text not null default 'sending' check (leg in ('sending', 'sent', 'answered', 'failed')),
+               reference text, status text, words text, tries integer not null default 0, at text not null,
+               unique (call, kind)
            )""",
     ),
 )

@@ -166,6 +166,23 @@ RECORDS = {
     "ServiceRequest": N_("Request for a doctor"),
 }
 
+SMS_SENT = {
+    "ask": N_("Sent by SMS at %(time)s, reference %(reference)s."),
+    "cancel": N_("Taken back by SMS at %(time)s, reference %(reference)s."),
+}
+SMS_ANSWERS = {
+    "received": N_("The hospital network has it and calls a doctor."),
+    "answered": N_("A doctor has taken the case."),
+    "over": N_("The case is closed."),
+}
+PICTURE_PROBLEMS = {
+    "too-large": N_("The file is larger than 1 MB. Take a picture of it instead."),
+    "not-taken": N_("Only pictures (JPEG, PNG) and PDF documents can be added."),
+    "upload-active": N_("The network did not take it: the document holds a program or another file."),
+    "upload-damaged": N_("The network did not take it: it cannot be read."),
+    "upload-too-many-pixels": N_("The network did not take it: it has too many pixels."),
+    "other": N_("The network did not take it. It is kept on this computer."),
+}
 CASES = {
     "waiting": N_("Waiting for the network. The request leaves first, before anything else."),
     "received": N_("The hospital network has received the request."),

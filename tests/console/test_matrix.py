@@ -179,6 +179,18 @@ MATRIX: dict[str, Row] = {
     "GET /sync/v1/snapshots/{snapshot}": Row(_only(404, "station"), JSON),
     "GET /sync/v1/snapshots/{snapshot}/{n}": Row(_only(404, "station"), JSON),
     "POST /sync/v1/digest": Row(_only(400, "station"), JSON, body=b"{}"),
+    "OPTIONS /sync/v1/files": Row(_all(204), JSON),
+    "OPTIONS /sync/v1/files/": Row(_all(204), JSON),
+    "POST /sync/v1/files": Row(_only(503, "station"), JSON),
+    "POST /sync/v1/files/": Row(_only(503, "station"), JSON),
+    "HEAD /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "PATCH /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "DELETE /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "POST /sync/v1/stored": Row(_only(400, "station"), JSON, body=b"{}"),
+    "GET /sync/v1/stored/{digest}": Row(_only(404, "station"), JSON),
+    "GET /sync/v1/sms/key": Row(_only(200, "station"), JSON),
+    "POST /sync/v1/sms": Row(_only(403), JSON, body=b"{}"),
+    "GET /fhir/Binary/{digest}": _fhir(404, *CLINICIANS, "citizen"),
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
     "POST /fhir/": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
@@ -346,6 +358,7 @@ def address(template: str, fid: str = NOBODY) -> str:
         "site": "00000-01",
         "path": "Patient/a/b/c",
         "step": "answer",
+        "digest": "0" * 64,
     }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 

@@ -16,6 +16,7 @@ from station_agent.ids import new_id
 from station_agent.store import Tx, patients, records, reviews
 from station_agent.store.patients import PatientRow
 from station_agent.web import views
+from station_agent.web.pages import pictures
 from station_agent.web.pages.common import (
     agent_of,
     doing,
@@ -119,6 +120,8 @@ async def show(request: Request) -> Response:
             "visits": views.visit_rows(tx, records.of_patient(tx, patient_id, ("Encounter",), limit=20)),
             "letters": views.letters(tx, patient_id),
             "trends": views.trends(tx, patient_id),
+            "pictures": pictures.rows(tx, patient_id),
+            "picture_problem": "",
             "visit_id": new_id(now()),
             "reviews": reviews.of_patient(tx, patient_id),
         }

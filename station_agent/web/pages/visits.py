@@ -19,6 +19,7 @@ from station_agent.forms.vitals import MEASURES, VitalsEntry, age_fields, read_v
 from station_agent.ids import new_id
 from station_agent.store import Tx, calls, records
 from station_agent.web import views
+from station_agent.web.pages import pictures
 from station_agent.web.pages.common import (
     agent_of,
     doing,
@@ -75,6 +76,8 @@ async def _show(request: Request, given: Input | None, status: int = 200) -> Res
             "last_at": held[0].at if held else None,
             "last_saved": held[0].state if held else None,
             "calls": calls.of_encounter(tx, visit_id),
+            "pictures": pictures.rows(tx, service.patient_of(visit), visit_id=visit_id),
+            "picture_problem": "",
             "given": given or _read(fields, signs, person),
         }
 

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 from station_agent import service
 from station_agent.condition import machine
 from station_agent.errors import UnknownRecord
-from station_agent.store import Tx, figures, outbox, patients, records, reviews, settings
+from station_agent.store import Tx, figures, files, outbox, patients, records, reviews, settings
 from station_agent.store.outbox import Waiting
 from station_agent.web.link_view import Facts, clock_is_wrong, link_view
 from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see
@@ -30,6 +30,7 @@ async def waiting(request: Request) -> Response:
             "reviews": reviews.listing(tx),
             "clashes": [(w, _clash(tx, w)) for w in listed if _is_clash(tx, w)],
             "waiting": [w for w in listed if w.leg in ("waiting", "sent")],
+            "attachments": files.waiting(tx),
             "contact": settings.get(tx, "last_contact"),
             "people": patients.names(
                 tx,
