@@ -41,4 +41,15 @@ STEPS: tuple[tuple[str, ...], ...] = (
                state text not null default 'waiting', view text not null default '{}', rev integer not null default 0
            ) without rowid""",
     ),
+    (
+        # Bytes on the wire: a day of Vietnam (ISO), a lane, sent and received.
+        """create table meter (
+               day text not null, lane integer not null, up integer not null, down integer not null,
+               primary key (day, lane)
+           ) without rowid""",
+        # How far a snapshot or another long piece of work is; total is null while nobody knows it.
+        """create table progress (
+               scope text primary key, done integer not null, total integer, began text not null, at text not null
+           ) without rowid""",
+    ),
 )
