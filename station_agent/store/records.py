@@ -83,6 +83,16 @@ def keep(tx: Tx, resource: Resource, text: str, *, hub_version: int | None, stat
         patients.index(tx, resource)
 
 
+def remove(tx: Tx, key: tuple[str, str]) -> bool:
+    """Delete a copy and what finds it; whether there was one."""
+    found = tx.execute("delete from resource where rtype = ? and id = ?", key).rowcount > 0
+    tx.execute("delete from hub_copy where rtype = ? and id = ?", key)
+    if key[0] == "Patient":
+        tx.execute("delete from patient_index where id = ?", (key[1],))
+        tx.execute("delete from patient_identifier where patient = ?", (key[1],))
+    return found
+
+
 def patient_of(resource: Resource) -> str | None:
     """Return the id of the patient a resource is about, or None."""
     if resource["resourceType"] == "Patient":
