@@ -16,8 +16,8 @@ from clinic_net.protocol.signalling.messages import CloseCode, Envelope
 from station_agent import __version__, clock, lock
 from station_agent.errors import NotEnrolled
 from station_agent.link.signal import HubSignal
-from station_agent.link.state import Link, LinkState
 from station_agent.link.signing import Signer
+from station_agent.link.state import Link, LinkState
 from station_agent.link.sync import TIMEOUT, Extras, Route, Syncing
 from station_agent.link.tokens import Tokens
 from station_agent.relay.relay import Relay
@@ -71,8 +71,8 @@ class Agent:
             self.database, self.tokens,
             Route(reached, self.enrolment["station"], self.enrolment["device"], self.enrolment.get("province", ""),
                   Signer(options.directory)),
-            link=self.link, clock=clock.now, changed=self._changed,
-            extras=Extras(listening=lambda: self.signal.open),
+            link=self.link, clock=clock.now,
+            extras=Extras(changed=self._changed, listening=lambda: self.signal.open),
         )  # fmt: skip
         self.signal = HubSignal(
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,

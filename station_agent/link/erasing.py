@@ -1,4 +1,4 @@
-"""Carrying out the hub's orders to erase a patient: each step is kept, so a power cut between two of them costs nothing."""
+"""Carrying out the hub's orders to erase a patient; each step is kept: a power cut between two costs nothing."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -47,9 +47,14 @@ class Erasing:
             for purge in owed:
                 receipt = self._signer.receipt(
                     Receipt(
-                        station=self._station, device=UUID(self._device), scope=purge.scope, seq=purge.seq,
-                        patient=purge.patient, erased=purge.erased, at=self._clock(),
-                    )  # fmt: skip
+                        station=self._station,
+                        device=UUID(self._device),
+                        scope=purge.scope,
+                        seq=purge.seq,
+                        patient=purge.patient,
+                        erased=purge.erased,
+                        at=self._clock(),
+                    )
                 )
                 await self._keep(purge, receipt)
             log.info("patients_erased", count=len(owed))

@@ -145,5 +145,3 @@ def _plain(answer: httpx.Response, body: bytes, limit: int) -> bytes:
         return inflater.decompress(body, limit)
     except zlib.error:
         return b""
-
-

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -134,7 +135,8 @@ class Pulling:
     # -- repairs
 
     async def repair(self, client: httpx.AsyncClient, scope: str) -> list[Key]:
-        """Do the next exchange of a scope's repair: which bins differ, or a page of what is in them. Return what changed.
+        """Do the next exchange of a scope's repair: which bins differ, or a page of what is in them. Return what
+        changed here.
 
         Raises:
             HubRefused, LinkError, httpx.HTTPError: the exchange failed; it is asked again.
@@ -167,7 +169,9 @@ class Pulling:
             ours = scopes.bins(tx, scope)
             found = tuple(n for n, (a, b) in enumerate(zip(ours, theirs.bins, strict=False)) if a != b)
             held = scopes.every(tx)[scope]
-            if not found or theirs.seq > held.cursor:  # the feed is ahead: after the next pull they are compared again
+            if (
+                not found or theirs.seq > held.cursor
+            ):  # the feed is ahead: after the next pull they are compared again
                 held.suspect = False
                 scopes.save(tx, held)
                 found = ()
@@ -218,8 +222,7 @@ class Pulling:
                 said = jws.deserialize_compact(signed.decode(), _keys(told), algorithms=["ES256"])
             except (JoseError, ValueError):
                 continue
-            text = told
-            await self._database.run(lambda tx: settings.put(tx, "hub_keys", text))
+            await self._database.run(partial(settings.put, key="hub_keys", value=told))
             return _read(Manifest, said.payload)
         raise LinkError("snapshot-not-signed-by-the-hub")
 
@@ -265,4 +268,3 @@ def _read(model: type[_M], body: bytes) -> _M:
         return model.model_validate_json(body)
     except ValidationError:
         raise LinkError("not-a-hub") from None
-

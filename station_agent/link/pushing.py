@@ -54,7 +54,9 @@ class Unreadable(LinkError):
 class Pushing:
     """Sends batches and takes what the hub says of them."""
 
-    def __init__(self, database: Database, line: Line, maker: Callable[[], Maker], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, line: Line, maker: Callable[[], Maker], clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._line = line
         self._maker = maker
@@ -77,7 +79,7 @@ class Pushing:
         try:
             body = await self._ask(client, batch)
         except HubRefused as refused:
-            if refused.status == 409:  # noqa: PLR2004 an HTTP status
+            if refused.status == 409:
                 return await self._corrected(batch, refused)
             if refused.status in UNREADABLE:
                 raise Unreadable(batch, refused) from refused
@@ -105,7 +107,7 @@ class Pushing:
         try:
             return await self._line.ask(client, request)
         except HubRefused as refused:
-            if refused.status != 415 or coding != codec.DCZ:  # noqa: PLR2004 an HTTP status
+            if refused.status != 415 or coding != codec.DCZ:
                 raise
         # The hub does not have this dictionary: without it, for a day.
         until = (self._clock() + REMEMBERED).isoformat()
@@ -124,9 +126,7 @@ class Pushing:
                 behind = Behind.model_validate_json(refused.body)
             except ValidationError:
                 raise LinkError("not-a-hub") from None
-            whole = await self._database.run(
-                lambda tx: batches.behind(tx, behind.lane, behind.expected, now)
-            )
+            whole = await self._database.run(lambda tx: batches.behind(tx, behind.lane, behind.expected, now))
             log.warning("hub_behind", lane=int(behind.lane), expected=behind.expected, kept=whole)
             return []
         if refused.code == "sync-fork":

@@ -25,7 +25,18 @@ from station_agent.link.reporting import report
 from station_agent.link.signing import Signer
 from station_agent.link.state import Link, LinkState
 from station_agent.link.tokens import Tokens
-from station_agent.store import Database, Tx, batches, config, erasing, figures, outbox, scopes, settings, snapshots
+from station_agent.store import (
+    Database,
+    Tx,
+    batches,
+    config,
+    erasing,
+    figures,
+    outbox,
+    scopes,
+    settings,
+    snapshots,
+)
 from station_agent.store.erasing import Beside
 
 log = structlog.get_logger()
@@ -59,9 +70,11 @@ class Route:
 
 @dataclass(frozen=True)
 class Extras:
-    """What other parts of the station add. ``listening``: the hub tells of news by itself now; ``forget`` erases what
+    """What other parts of the station add. ``changed`` hears the (type, id) of resources whose state or text changed
+    here; ``listening``: the hub tells of news by itself now; ``forget`` erases what
     they keep about a patient; ``files`` sends a part of an attachment, ``file_bytes`` says how large it would be."""
 
+    changed: Changed
     listening: Callable[[], bool] = lambda: False
     forget: Sequence[Beside] = ()
     files: Callable[[httpx.AsyncClient], Awaitable[None]] | None = None
@@ -69,7 +82,7 @@ class Extras:
 
 
 class Syncing:
-    """The loop. ``changed`` hears the (type, id) of resources whose state or text changed here."""
+    """The loop. ``rng`` is uniform in [0, 1)."""
 
     def __init__(
         self,
@@ -79,26 +92,26 @@ class Syncing:
         *,
         link: Link,
         clock: Callable[[], datetime],
-        changed: Changed,
-        extras: Extras | None = None,
+        extras: Extras,
         rng: Callable[[], float] = RANDOM,
-        timer: Callable[[], float] = clocks.monotonic,
     ) -> None:
         self._database = database
         self._tokens = tokens
         self._link = link
         self._clock = clock
-        self._changed = changed
-        self._extras = extras or Extras()
+        self._extras = extras
         self._rng = rng
-        self._timer = timer
+        self._timer = clocks.monotonic
         self._wake = asyncio.Event()
         self._line = Line(route.hub, tokens, Meter())
         who = Who(route.station, route.device, route.province)
         self._pushing = Pushing(
-            database, self._line, lambda: maker_of(route.station, __version__, route.signer, tokens.clock_offset), clock
+            database,
+            self._line,
+            lambda: maker_of(route.station, __version__, route.signer, tokens.clock_offset),
+            clock,
         )
-        self._pulling = Pulling(database, self._line, who, clock=clock, timer=timer, report=report)
+        self._pulling = Pulling(database, self._line, who, clock=clock, timer=clocks.monotonic, report=report)
         self._old = OldForm(database, self._line, route.station, clock=clock, report=report)
         self._erasing = Erasing(
             database, route.signer, station=route.station, device=route.device, clock=clock, beside=self._extras.forget
@@ -266,7 +279,7 @@ class Syncing:
 
     async def _tell(self, changed: list[tuple[str, str]]) -> None:
         if changed:
-            await self._changed(changed)
+            await self._extras.changed(changed)
 
     # -- what waits
 

@@ -123,9 +123,7 @@ def _fitting(ops: list[tuple[OpHead, bytes]], limit: Limit) -> list[tuple[OpHead
     return ops
 
 
-def make(
-    tx: Tx, lane: Lane, ops: Sequence[tuple[OpHead, bytes]], maker: Maker, *, now: datetime
-) -> Batch:
+def make(tx: Tx, lane: Lane, ops: Sequence[tuple[OpHead, bytes]], maker: Maker, *, now: datetime) -> Batch:
     """Number, sign and keep a batch of operations; an empty one asks whether the hub reads this station at all."""
     epoch = settings.get(tx, "db_epoch") or ""
     seq = int(settings.get(tx, _counter(epoch, lane)) or 1)
@@ -267,13 +265,13 @@ def forget_patient(tx: Tx, ops: set[int]) -> None:
 def _rewrite(tx: Tx, number: int, body: bytes, coding: str, ops: set[int]) -> None:
     stream = codec.decompress(body, coding, limit=2 * MAX_PUSH_BYTES)
     head, start = frames.first_of(stream, PushHead)
-    rest = [(op, text) for op, text in frames.frames_of(stream, start, OpHead, head.count) if op.op not in ops]
+    rest = [
+        (op, text) for op, text in frames.frames_of(stream, start, OpHead, head.count) if op.op not in ops
+    ]
     stream = frames.write(head.model_copy(update={"count": len(rest)}), rest)
     body, coding = codec.compress(stream, codec.newest())
     # Without a signature: it is made when the batch has to go again.
-    tx.execute(
-        "update batch set body = ?, coding = ?, signature = '' where id = ?", (body, coding, number)
-    )
+    tx.execute("update batch set body = ?, coding = ?, signature = '' where id = ?", (body, coding, number))
 
 
 def stream_of(batch: Batch) -> bytes:
@@ -287,7 +285,9 @@ def prune(tx: Tx, now: datetime) -> int:
         "delete from batch where state = 'settled' and settled_at < ?", ((now - KEEP).isoformat(),)
     ).rowcount
     size = tx.execute("select ifnull(sum(length(body)), 0) from batch").fetchone()[0]
-    for row in tx.execute("select id, length(body) from batch where state = 'settled' order by id").fetchall():
+    for row in tx.execute(
+        "select id, length(body) from batch where state = 'settled' order by id"
+    ).fetchall():
         if size <= KEEP_BYTES:
             break
         tx.execute("delete from batch where id = ?", (row[0],))
@@ -305,4 +305,3 @@ def _batch(tx: Tx, row: Any) -> Batch:
         row["id"], row["epoch"], Lane(row["lane"]), row["seq"], row["body"], row["coding"], row["signature"],
         tuple(each[0] for each in found),
     )  # fmt: skip
-

@@ -24,9 +24,7 @@ class Purge:
 def due(tx: Tx) -> list[Purge]:
     """Return the orders that can be carried out: nothing about the patient waits for the hub any more."""
     rows = tx.execute("select * from purge where state = 'told' order by scope, seq").fetchall()
-    return [
-        Purge(row["scope"], row["seq"], row["patient"]) for row in rows if not _waits(tx, row["patient"])
-    ]
+    return [Purge(row["scope"], row["seq"], row["patient"]) for row in rows if not _waits(tx, row["patient"])]
 
 
 def _waits(tx: Tx, patient: str) -> bool:
@@ -46,7 +44,8 @@ def erase(tx: Tx, purge: Purge, beside: Sequence[Beside] = ()) -> list[Key]:
     keys = [
         (row[0], row[1])
         for row in tx.execute(
-            "select rtype, id from resource where patient = ?1 or rtype = 'Patient' and id = ?1", (purge.patient,)
+            "select rtype, id from resource where patient = ?1 or rtype = 'Patient' and id = ?1",
+            (purge.patient,),
         )
     ]
     ledger, ops = Ledger(tx), set[int]()
@@ -90,9 +89,7 @@ def receipts(tx: Tx) -> tuple[str, ...]:
     """Return the receipts that the hub does not have yet."""
     return tuple(
         row[0]
-        for row in tx.execute(
-            "select receipt from purge where state = 'wiped' order by scope, seq limit 100"
-        )
+        for row in tx.execute("select receipt from purge where state = 'wiped' order by scope, seq limit 100")
     )
 
 

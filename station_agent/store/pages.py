@@ -47,7 +47,8 @@ class _Keeping:
         key = (head.type, head.id)
         if head.kind == "purge":
             self.tx.execute(
-                "insert or ignore into purge (scope, seq, patient) values (?, ?, ?)", (head.scope, head.seq, head.id)
+                "insert or ignore into purge (scope, seq, patient) values (?, ?, ?)",
+                (head.scope, head.seq, head.id),
             )
         elif head.kind == "put":
             self._put(head, key, text, older_too=older_too)
@@ -88,9 +89,7 @@ class _Keeping:
             )
             self.changed.append(key)
             return
-        row = self.tx.execute(
-            "select hub_version from resource where rtype = ? and id = ?", key
-        ).fetchone()
+        row = self.tx.execute("select hub_version from resource where rtype = ? and id = ?", key).fetchone()
         known = 0 if row is None else row[0] or 0
         if known > head.version and not self.ledger.scope(head.scope).restored:
             return
@@ -153,14 +152,7 @@ def store(tx: Tx, head: PageHead, entries: Entries, asked: Mapping[str, int], no
     taken = Taken(changed=keeping.changed)
     if any(keeping.ledger.scope(name).cursor != cursor for name, cursor in asked.items()):
         return taken
-    for name, cursor in head.cursors.items():
-        scope = keeping.ledger.scope(name)
-        if cursor < asked.get(name, 0):
-            scope.restored = taken.restored = True
-    for entry, text in entries:
-        keeping.take(entry, text, older_too=True)
-    for name, cursor in head.cursors.items():
-        keeping.ledger.scope(name).cursor = cursor
+    taken.restored = _move(keeping, head, entries, asked)
     epoch = settings.get(tx, "db_epoch") or ""
     for answer in head.answers:
         taken.settled += batches.taken(tx, answer, epoch, now)
@@ -175,6 +167,19 @@ def store(tx: Tx, head: PageHead, entries: Entries, asked: Mapping[str, int], no
         config.apply(tx, head.config)
     settle_leaving(tx)
     return taken
+
+
+def _move(keeping: _Keeping, head: PageHead, entries: Entries, asked: Mapping[str, int]) -> bool:
+    """Store the entries and set the cursors; whether the hub has set one back: it was restored from a backup."""
+    restored = False
+    for name, cursor in head.cursors.items():
+        if cursor < asked.get(name, 0):
+            keeping.ledger.scope(name).restored = restored = True
+    for entry, text in entries:
+        keeping.take(entry, text, older_too=True)
+    for name, cursor in head.cursors.items():
+        keeping.ledger.scope(name).cursor = cursor
+    return restored
 
 
 def _compare(tx: Tx, scope: Scope, *, agrees: bool, now: datetime) -> None:
@@ -236,7 +241,9 @@ def _say_again(tx: Tx, key: Key, now: datetime) -> None:
     ).fetchone()
     if row is None:
         return
-    draft = outbox.Draft(settings.next_tx(tx), Lane.ROUTINE, *key, None, now.isoformat(), "station", row["text"])
+    draft = outbox.Draft(
+        settings.next_tx(tx), Lane.ROUTINE, *key, None, now.isoformat(), "station", row["text"]
+    )
     outbox.queue(tx, draft)
     tx.execute("update resource set state = 'local', hub_version = null where rtype = ? and id = ?", key)
 

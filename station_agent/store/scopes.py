@@ -39,7 +39,8 @@ def begin(tx: Tx, names: Iterable[str], own: str) -> None:
 def _take_over(tx: Tx, own: str) -> None:
     rows = tx.execute("select rtype, id, hub_version from resource where hub_version is not null").fetchall()
     tx.executemany(
-        "insert into held values (?, ?, ?, ?)", [(own, row["rtype"], row["id"], row["hub_version"]) for row in rows]
+        "insert into held values (?, ?, ?, ?)",
+        [(own, row["rtype"], row["id"], row["hub_version"]) for row in rows],
     )
     total = sums.total(sums.of_version(row["rtype"], row["id"], row["hub_version"]) for row in rows)
     tx.execute(

@@ -53,9 +53,7 @@ def began(tx: Tx, manifest: Manifest, now: datetime) -> None:
         "insert or replace into segment (scope, n, sha256, bytes, records) values (?, ?, ?, ?, ?)",
         [(manifest.scope, s.n, s.sha256, s.bytes, s.records) for s in manifest.segments],
     )
-    tx.execute(
-        "update scope set cursor = max(cursor, ?) where name = ?", (manifest.as_of, manifest.scope)
-    )
+    tx.execute("update scope set cursor = max(cursor, ?) where name = ?", (manifest.as_of, manifest.scope))
     figures.progress(tx, manifest.scope, 0, total, now=now)
     if not manifest.segments:
         _over(tx, manifest.scope)
@@ -106,9 +104,7 @@ def begin_part_again(tx: Tx, part: Part) -> None:
 
 def stored(tx: Tx, part: Part, now: datetime) -> bool:
     """Note that a segment's records are stored; whether it was the last."""
-    tx.execute(
-        "update segment set done = 1, part = x'' where scope = ? and n = ?", (part.scope, part.n)
-    )
+    tx.execute("update segment set done = 1, part = x'' where scope = ? and n = ?", (part.scope, part.n))
     done, left = tx.execute(
         "select ifnull(sum(records * done), 0), sum(1 - done) from segment where scope = ?", (part.scope,)
     ).fetchone()

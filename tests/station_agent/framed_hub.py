@@ -1,4 +1,4 @@
-"""The framed form of the wire as a hub speaks it, in memory: chains of batches, scopes with sums, repairs, snapshots."""
+"""The framed form of the wire as a hub speaks it, in memory: chains, scopes with sums, repairs, prepared copies."""
 
 import base64
 import copy
@@ -179,7 +179,7 @@ class FramedHub:
         digest = sha256(stream).hexdigest()
         if epoch in self.records.forks or (head.seq <= len(chain) and chain[head.seq - 1] != digest):
             other = self.records.forks.setdefault(epoch, str(uuid4()))
-            return JSONResponse(json.loads(Fork(epoch=other).model_dump_json()), 409)  # type: ignore[arg-type]
+            return JSONResponse(json.loads(Fork(epoch=other).model_dump_json()), 409)
         if head.seq > len(chain) + 1:
             return JSONResponse(
                 json.loads(Behind(lane=head.lane, expected=len(chain) + 1).model_dump_json()), 409
@@ -204,7 +204,7 @@ class FramedHub:
         raw = base64.urlsafe_b64decode(said + "==")
         der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
         assert self.key is not None
-        self.key.public_key.verify(der, signing_input(stream), ECDSA(SHA256()))  # type: ignore[union-attr,call-arg,arg-type]
+        self.key.public_key.verify(der, signing_input(stream), ECDSA(SHA256()))
 
     def _answer(self, epoch: str, op: dict[str, Any]) -> None:
         if self.defers(op):
@@ -244,8 +244,15 @@ class FramedHub:
         self.asked.append(ask)
         for receipt in ask.receipts:
             assert self.key is not None
-            self.receipts.append(json.loads(jws.deserialize_compact(receipt, self.key, algorithms=["ES256"]).payload))
-        cursors, entries, told, more = dict[str, int](), list[tuple[EntryHead, bytes]](), dict[str, Sum](), False
+            self.receipts.append(
+                json.loads(jws.deserialize_compact(receipt, self.key, algorithms=["ES256"]).payload)
+            )
+        cursors, entries, told, more = (
+            dict[str, int](),
+            list[tuple[EntryHead, bytes]](),
+            dict[str, Sum](),
+            False,
+        )
         for scope in sorted(ask.cursors):
             at = min(ask.cursors[scope], self.records.heads.get(scope, 0))
             rows = sorted(self.records.scopes.get(scope, {}).items(), key=lambda item: item[1].seq)
@@ -287,7 +294,8 @@ class FramedHub:
             for key, version in held.items():
                 parts[sums.bin_of(*key)].append((key, version))
             bins = tuple(
-                Sum(count=len(p), sum=sums.spelled(sums.total(sums.of_version(*k, v) for k, v in p))) for p in parts
+                Sum(count=len(p), sum=sums.spelled(sums.total(sums.of_version(*k, v) for k, v in p)))
+                for p in parts
             )
             digest = Digest(scope=ask.scope, seq=self.records.heads.get(ask.scope, 0), bins=bins)
             return JSONResponse(json.loads(digest.model_dump_json()))

@@ -24,8 +24,8 @@ ADDRESS = "http://hub.test"
 
 
 class ScriptedHub(FramedHub):
-    """``stored`` is what it holds; ``pushes`` the operations of each push, in the order they came. ``form`` is the newest
-    form that it speaks."""
+    """``stored`` is what it holds; ``pushes`` the operations of each push, in the order they came. ``form`` is the
+    newest form that it speaks."""
 
     def __init__(self, form: int = 2) -> None:
         super().__init__()

@@ -89,7 +89,10 @@ async def test_an_urgent_change_never_overtakes_the_record_it_changes(station: S
     await put(station, {**person, "active": True}, lane=Lane.URGENT)
     await station.syncs()
     # In frames both leave together, and the hub takes the version that the first of them made.
-    assert [op["base"] for _, ops in station.hub.pushes for op in ops] == [None, 1 if station.hub.form == 1 else None]
+    assert [op["base"] for _, ops in station.hub.pushes for op in ops] == [
+        None,
+        1 if station.hub.form == 1 else None,
+    ]
     assert station.hub.stored[("Patient", person["id"])]["active"] is True
 
 
@@ -277,7 +280,7 @@ async def test_the_hubs_wish_to_wait_is_honoured(station: Station, status: int) 
     await put(station, patient())
     station.hub.statuses = [(status, {"Retry-After": "40"})]
     wait = await station.agent.syncing._round(station.line)
-    assert 40 <= wait <= 44
+    assert 35 <= wait <= 44  # the time that was spent is taken off
     assert station.agent.link.state is LinkState.OFFLINE
 
 

@@ -1,7 +1,7 @@
 """The station's half of ``clinicnet.sync.v1``: what to exchange with the hub next. No socket, no clock, no chance.
 
-The program tells what waits (:class:`Work`) and the time in seconds of a clock that never goes back, does the step it is
-given, and tells how it went. The rules, in their order:
+The program tells what waits (:class:`Work`) and the time in seconds of a clock that never goes back, does the step it
+is given, and tells how it went. The rules, in their order:
 
 * an urgent batch goes before everything, is held up by no back-off of other lanes and by no budget;
 * a pull gets its turn after a few batches and after every push that failed, so neither starves the other;
@@ -169,7 +169,9 @@ class StationHalf:
     def next(self, now: float, work: Work) -> Step:
         """Return what to do now; a wait when there is nothing, or nothing may go yet."""
         down = self._down(now, work)
-        if down is not None and self._owed:  # a push failed: the other direction is tried before it fails again
+        if (
+            down is not None and self._owed
+        ):  # a push failed: the other direction is tried before it fails again
             return down
         if work.batches.get(Lane.URGENT, 0) > 0 and self._open(Door.URGENT, now):
             return Step(Do.PUSH, Lane.URGENT)
