@@ -29,8 +29,8 @@ def due(tx: Tx) -> list[Purge]:
 
 def _waits(tx: Tx, patient: str) -> bool:
     row = tx.execute(
-        f"""select 1 from outbox o join resource r using (rtype, id)
-            where (r.patient = ?1 or r.rtype = 'Patient' and r.id = ?1) and o.leg in {outbox.UNSENT} limit 1""",  # noqa: S608 a constant
+        f"""select 1 from outbox o left join resource r using (rtype, id)
+            where (o.patient = ?1 or r.patient = ?1 or r.rtype = 'Patient' and r.id = ?1) and o.leg in {outbox.UNSENT} limit 1""",  # noqa: S608 a constant
         (patient,),
     ).fetchone()
     return row is not None
@@ -48,7 +48,8 @@ def erase(tx: Tx, purge: Purge, beside: Sequence[Beside] = ()) -> list[Key]:
             (purge.patient,),
         )
     ]
-    ledger, ops = Ledger(tx), set[int]()
+    ledger = Ledger(tx)
+    ops = {row[0] for row in tx.execute("select op from outbox where patient = ?", (purge.patient,))}
     for key in keys:
         ops |= {row[0] for row in tx.execute("select op from outbox where rtype = ? and id = ?", key)}
         for scope in list(ledger.scopes):

@@ -34,6 +34,7 @@ class Draft:
     at: str
     by: str
     text: str
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,19 @@ class Counts:
 def queue(tx: Tx, draft: Draft) -> int:
     """Append an operation and return its number. An earlier one of the same record never stays behind it."""
     made = tx.execute(
-        "insert into outbox (tx, lane, kind, rtype, id, base, at, by, text) values (?, ?, 'put', ?, ?, ?, ?, ?, ?)",
-        (draft.tx, int(draft.lane), draft.rtype, draft.id, draft.base, draft.at, draft.by, draft.text),
+        """insert into outbox (tx, lane, kind, rtype, id, base, at, by, text, patient)
+           values (?, ?, 'put', ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            draft.tx,
+            int(draft.lane),
+            draft.rtype,
+            draft.id,
+            draft.base,
+            draft.at,
+            draft.by,
+            draft.text,
+            draft.patient,
+        ),
     )
     promote(tx, [(draft.rtype, draft.id)], draft.lane)
     return int(made.lastrowid or 0)
@@ -343,7 +355,7 @@ def counts(tx: Tx) -> Counts:
 def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
     """Return what was refused or clashes, then what waits, in the order it will leave."""
     rows = tx.execute(
-        """select o.*, r.patient from outbox o left join resource r using (rtype, id)
+        """select o.*, r.patient as whose from outbox o left join resource r using (rtype, id)
            where leg in ('waiting', 'sent', 'conflict', 'quarantined')
            order by leg in ('waiting', 'sent'), lane, op limit ?""",
         (limit,),
@@ -354,7 +366,8 @@ def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
 def get(tx: Tx, op: int) -> Waiting | None:
     """Return one operation, or None."""
     row = tx.execute(
-        "select o.*, r.patient from outbox o left join resource r using (rtype, id) where op = ?", (op,)
+        "select o.*, r.patient as whose from outbox o left join resource r using (rtype, id) where op = ?",
+        (op,),
     ).fetchone()
     return None if row is None else _waiting(row)
 
@@ -372,7 +385,7 @@ def refusal_of(tx: Tx, rtype: str, rid: str) -> tuple[dict[str, str], ...] | Non
 def _waiting(row: Any) -> Waiting:
     return Waiting(
         op=row["op"], lane=row["lane"], rtype=row["rtype"], id=row["id"], at=row["at"], leg=row["leg"],
-        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["patient"],
+        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["whose"],
     )  # fmt: skip
 
 

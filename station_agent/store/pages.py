@@ -237,12 +237,19 @@ def _written_here(tx: Tx, key: Key) -> bool:
 def _say_again(tx: Tx, key: Key, now: datetime) -> None:
     """Queue what the hub no longer has; it answers "duplicate" if it has it after all."""
     row = tx.execute(
-        "select text, at from resource where rtype = ? and id = ? and state = 'synced'", key
+        "select text, patient from resource where rtype = ? and id = ? and state = 'synced'", key
     ).fetchone()
     if row is None:
         return
     draft = outbox.Draft(
-        settings.next_tx(tx), Lane.ROUTINE, *key, None, now.isoformat(), "station", row["text"]
+        settings.next_tx(tx),
+        Lane.ROUTINE,
+        *key,
+        None,
+        now.isoformat(),
+        "station",
+        row["text"],
+        row["patient"],
     )
     outbox.queue(tx, draft)
     tx.execute("update resource set state = 'local', hub_version = null where rtype = ? and id = ?", key)

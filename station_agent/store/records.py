@@ -57,7 +57,10 @@ class Desk:
         rtype, rid = str(resource["resourceType"]), str(resource["id"])
         keep(self.tx, resource, text, hub_version=base, state="local")
         return outbox.queue(
-            self.tx, outbox.Draft(self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text)
+            self.tx,
+            outbox.Draft(
+                self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text, patient_of(resource)
+            ),
         )
 
 

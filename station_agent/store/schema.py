@@ -65,6 +65,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "alter table outbox add column batch integer",
         # What the hub last said of an operation that is not settled (deferred), or how it settled it (merged).
         "alter table outbox add column outcome text",
+        # Whom it is about, also when the copy has left: what is to be erased is found by it.
+        "alter table outbox add column patient text",
+        "create index outbox_of_patient on outbox (patient) where patient is not null",
         "create index outbox_of_batch on outbox (batch) where batch is not null",
         "create index outbox_open on outbox (rtype, id, op) "
         "where leg in ('waiting', 'sent', 'conflict', 'quarantined')",

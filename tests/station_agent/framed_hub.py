@@ -95,7 +95,8 @@ class FramedHub:
         self.page_size = 3
         self.no_dictionary = False
         self.config: dict[str, object] | None = None
-        self.signing_key = ECKey.generate_key("P-256", private=True)
+        self.departed: set[Key] = set()
+        self.signing_key = self.published_key = ECKey.generate_key("P-256", private=True)
         self.snapshot: tuple[Manifest, list[bytes]] | None = None
         self.segments_asked: list[tuple[int, str]] = []
 
@@ -220,7 +221,8 @@ class FramedHub:
         answer = self._apply(epoch, op)
         if answer["outcome"] == "applied":
             self.records.made_by[(epoch, record)] = answer["version"]
-            self.feed_put(record, answer["version"], op["body"].encode())
+            if record not in self.departed:
+                self.feed_put(record, answer["version"], op["body"].encode())
 
     def _told(self, epoch: str, lane: int, seq: int) -> BatchAnswer:
         for op in self.records.ops[(epoch, lane, seq)]:
@@ -302,7 +304,7 @@ class FramedHub:
         wanted = sorted(key for key in held if sums.bin_of(*key) in ask.bins)
         wanted = [key for key in wanted if f"{key[0]}/{key[1]}" > ask.after]
         page = wanted[: self.page_size]
-        rows = self.records.scopes[ask.scope]
+        rows = self.records.scopes.get(ask.scope, {})
         entries = [(_entry(ask.scope, key, rows[key]), rows[key].text) for key in page]
         head = PageHead(cursors={}, count=len(entries), more=len(page) < len(wanted))
         return Response(frames.write(head, entries), media_type=MEDIA_TYPE)
@@ -324,7 +326,7 @@ class FramedHub:
         return Response(self.snapshot[1][n][first : last + 1], 206)
 
     async def _jwks(self, request: Request) -> Response:
-        return JSONResponse({"keys": [self.signing_key.as_dict(private=False)]})
+        return JSONResponse({"keys": [self.published_key.as_dict(private=False)]})
 
 
 def _op(op: OpHead, text: bytes) -> dict[str, Any]:
