@@ -1,20 +1,34 @@
 """How this station is: rides on every pull, so that nothing else has to tell the hub."""
 
-from datetime import datetime
+import platform
+from datetime import datetime, timedelta
 
 from clinic_net.protocol.sync import Report
 from station_agent import __version__
-from station_agent.store import Tx, outbox
+from station_agent.store import Tx, config, figures, outbox
+
+_VIETNAM = timedelta(hours=7)
 
 
-def report(tx: Tx) -> Report:
-    """Return how this station is, for the hub: counts and times, nothing about patients."""
+def report(tx: Tx, now: datetime, offset: timedelta) -> Report:
+    """Return how this station is, for the hub: counts and times, nothing about patients.
+
+    ``offset`` is what to add to this clock to get the hub's. Members that the protocol of this program does not have
+    yet are left out by it.
+    """
     counts = outbox.counts(tx)
-    return Report(
-        agent=__version__,
-        waiting={str(lane): number for lane, number in counts.waiting.items()},
-        refused=counts.refused + counts.conflicts,
-        oldest_waiting_at=_instant(counts.oldest),
+    spent = figures.spent_on(tx, (now + _VIETNAM).date())
+    return Report.model_validate(
+        {
+            "agent": __version__,
+            "waiting": {str(lane): number for lane, number in counts.waiting.items()},
+            "refused": counts.refused + counts.conflicts,
+            "oldest_waiting_at": _instant(counts.oldest),
+            "sent_today": {str(lane): cost.total for lane, cost in spent.items() if cost.total},
+            "python": platform.python_version(),
+            "offset_ms": round(offset.total_seconds() * 1000),
+            "config": str(config.read(tx).get("version", "")),
+        }
     )
 
 

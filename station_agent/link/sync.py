@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 
-from clinic_net.protocol.sync import Lane, Outcome
+from clinic_net.protocol.sync import Lane, Outcome, Report
 from clinic_net.protocol.sync.station_half import PULL_EVERY_S, Do, StationHalf, Step, Work
 from station_agent import __version__
 from station_agent import clock as clocks
@@ -111,8 +111,10 @@ class Syncing:
             lambda: maker_of(route.station, __version__, route.signer, tokens.clock_offset),
             clock,
         )
-        self._pulling = Pulling(database, self._line, who, clock=clock, timer=clocks.monotonic, report=report)
-        self._old = OldForm(database, self._line, route.station, clock=clock, report=report)
+        self._pulling = Pulling(
+            database, self._line, who, clock=clock, timer=clocks.monotonic, report=self._report
+        )
+        self._old = OldForm(database, self._line, route.station, clock=clock, report=self._report)
         self._erasing = Erasing(
             database, route.signer, station=route.station, device=route.device, clock=clock, beside=self._extras.forget
         )  # fmt: skip
@@ -120,6 +122,9 @@ class Syncing:
         self._framed = False
         """Whether this hub has answered in form 2 since the program began."""
         self._costs: list[tuple[Lane, int, int]] = []
+
+    def _report(self, tx: Tx) -> Report:
+        return report(tx, self._clock(), self._tokens.clock_offset)
 
     def poke(self, *, pull: bool = False) -> None:
         """Something waits: try at once, whatever back-off of our own is running."""

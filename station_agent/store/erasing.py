@@ -30,7 +30,8 @@ def due(tx: Tx) -> list[Purge]:
 def _waits(tx: Tx, patient: str) -> bool:
     row = tx.execute(
         f"""select 1 from outbox o left join resource r using (rtype, id)
-            where (o.patient = ?1 or r.patient = ?1 or r.rtype = 'Patient' and r.id = ?1) and o.leg in {outbox.UNSENT} limit 1""",  # noqa: S608 a constant
+            where o.leg in {outbox.UNSENT}
+              and (o.patient = ?1 or r.patient = ?1 or r.rtype = 'Patient' and r.id = ?1) limit 1""",  # noqa: S608
         (patient,),
     ).fetchone()
     return row is not None

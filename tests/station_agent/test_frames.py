@@ -1,4 +1,4 @@
-"""The framed form: batches are sent again byte for byte, copies add up, what differs is mended, what must go is gone."""
+"""The framed form: batches are sent again byte for byte, copies add up, what differs is mended, what must go goes."""
 
 import json
 import sqlite3
@@ -39,6 +39,11 @@ OWN = "stn:03163-01"
 
 async def run(station: Station, work: Any) -> Any:
     return await station.agent.database.run(work)
+
+
+def everything_in(data: Path) -> bytes:
+    """Return all bytes of the store's files."""
+    return b"".join(path.read_bytes() for path in data.iterdir() if path.name.startswith("station.sqlite3"))
 
 
 async def agrees(station: Station, scope: str = OWN) -> bool:
@@ -298,7 +303,7 @@ async def test_an_erased_patient_is_in_no_byte_of_the_files_and_a_receipt_says_s
     assert len(station.hub.receipts) == 1
     assert await agrees(station)
     station.agent.database._tidy()
-    left = b"".join(path.read_bytes() for path in data.iterdir() if path.name.startswith("station.sqlite3"))
+    left = everything_in(data)
     assert name.encode() not in left
     assert person["id"].encode() not in left
     kept = await run(station, lambda tx: tx.execute("select body, coding from batch").fetchall())
