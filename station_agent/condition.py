@@ -99,6 +99,7 @@ def summary(tx: Tx, *, running: bool, now: datetime) -> dict[str, Any]:
         "clock": now.isoformat(),
         "clock_offset_s": None if offset is None else int(offset),
         "db_epoch": settings.get(tx, "db_epoch"),
+        "copied_at": settings.get(tx, "forked_at"),
         "version": __version__,
     }
 

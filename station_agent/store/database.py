@@ -104,6 +104,17 @@ class Database:
         with self.transaction() as tx:
             return work(tx)
 
+    async def tidy(self) -> bool:
+        """Write the file anew and empty its journal: nothing that was deleted remains in a page. Whether that could be
+        done now: somebody who reads at this moment is in its way."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, self._tidy)
+
+    def _tidy(self) -> bool:
+        with self._turn:
+            self._connection.execute("vacuum")
+            busy = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        return not busy
+
     def close(self) -> None:
         """Finish what is running and close."""
         self._worker.shutdown(wait=True)

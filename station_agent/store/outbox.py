@@ -1,7 +1,7 @@
 """What waits for the hub. An operation is made in the transaction that stores the record, and numbered there.
 
-``leg`` is where it is: waiting → sent (no answer yet) → applied, conflict or quarantined; superseded when a later
-version of the same record was taken instead of a refused one.
+``leg`` is where it is: waiting → sent (not settled yet) → applied, conflict or quarantined; superseded when a later
+version of the same record was taken instead of a refused one. ``batch`` is the batch it left in (``batches``).
 """
 
 import json
@@ -10,11 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from clinic_net.protocol.sync import Lane, Op, OpIssue, OpResult, Outcome
-from station_agent.store import reviews
+from clinic_net.protocol.sync import Lane, Op, OpHead, OpIssue, OpResult, Outcome
+from station_agent.store import calls, reviews
 from station_agent.store.database import Tx
 
+_STORED = (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED)
+
 UNSENT = "('waiting', 'sent')"
+OPEN = "('waiting', 'sent', 'conflict', 'quarantined')"
+_LOOSE = "(o.leg = 'waiting' or o.leg = 'sent' and o.batch is null)"
+"""In no batch; one that left in the older form and was not answered may go in a batch."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class Draft:
     at: str
     by: str
     text: str
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,19 @@ class Counts:
 def queue(tx: Tx, draft: Draft) -> int:
     """Append an operation and return its number. An earlier one of the same record never stays behind it."""
     made = tx.execute(
-        "insert into outbox (tx, lane, kind, rtype, id, base, at, by, text) values (?, ?, 'put', ?, ?, ?, ?, ?, ?)",
-        (draft.tx, int(draft.lane), draft.rtype, draft.id, draft.base, draft.at, draft.by, draft.text),
+        """insert into outbox (tx, lane, kind, rtype, id, base, at, by, text, patient)
+           values (?, ?, 'put', ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            draft.tx,
+            int(draft.lane),
+            draft.rtype,
+            draft.id,
+            draft.base,
+            draft.at,
+            draft.by,
+            draft.text,
+            draft.patient,
+        ),
     )
     promote(tx, [(draft.rtype, draft.id)], draft.lane)
     return int(made.lastrowid or 0)
@@ -139,6 +156,91 @@ def _refuse(tx: Tx, row: Any) -> None:
     tx.execute("update resource set state = 'refused' where rtype = ? and id = ?", (row["rtype"], row["id"]))
 
 
+def next_ops(tx: Tx, lane: Lane, *, max_ops: int, max_bytes: int) -> list[tuple[OpHead, bytes]]:
+    """Return the operations of a lane that may go in its next batch, in order, as they will be framed.
+
+    At least one if any may, then as many as fit; what was saved together is parted only if it alone does not fit. An
+    operation waits for an earlier one about the same record that is in another lane or in a batch without an answer.
+    What no message can carry is refused here, so that what is behind it still goes.
+    """
+    found: list[tuple[OpHead, bytes]] = []
+    size = cut = 0
+    for row in _eligible(tx, lane, max_ops + 1):
+        try:
+            head, text = _framed(row)
+        except ValueError:
+            _refuse(tx, row)
+            continue
+        if found and head.tx != found[-1][0].tx:
+            cut = len(found)
+        if found and (size + len(text) > max_bytes or len(found) == max_ops):
+            return found[:cut] if cut else found
+        found.append((head, text))
+        size += len(text)
+    return found
+
+
+def size_of_next(tx: Tx, lane: Lane, *, max_ops: int, max_bytes: int) -> int:
+    """Return about how many bytes of text ``next_ops`` would find; 0 when nothing may go."""
+    sizes = [len(row["text"]) + 1 for row in _eligible(tx, lane, max_ops)]
+    return min(sum(sizes), max_bytes)
+
+
+def _eligible(tx: Tx, lane: Lane, limit: int) -> list[Any]:
+    return tx.execute(
+        f"""select o.*, exists (select 1 from outbox e where e.rtype = o.rtype and e.id = o.id and e.op < o.op
+                                and e.leg in {UNSENT}) as after
+            from outbox o where o.lane = ? and {_LOOSE} and not exists (
+                select 1 from outbox e left join batch b on b.id = e.batch
+                where e.rtype = o.rtype and e.id = o.id and e.op < o.op and e.leg in {UNSENT}
+                  and (b.state = 'made' or e.batch is null and e.lane <> o.lane))
+            order by o.op limit ?""",  # noqa: S608 constants
+        (int(lane), limit),
+    ).fetchall()
+
+
+def _framed(row: Any) -> tuple[OpHead, bytes]:
+    """Return an operation as its batch holds it. After an unanswered one the hub takes the version that that made."""
+    text = row["text"].encode()
+    head = OpHead(
+        op=row["op"], tx=row["tx"], kind=row["kind"], type=row["rtype"], id=row["id"],
+        base=None if row["after"] else row["base"], at=datetime.fromisoformat(row["at"]), by=row["by"],
+        size=len(text),
+    )  # fmt: skip
+    return head, text
+
+
+def blocked_by(tx: Tx, lane: Lane) -> Lane | None:
+    """Return the other lane whose unanswered batch holds up this one: it carries an operation that was made faster
+    since, or an earlier change of a record that is to go here."""
+    row = tx.execute(
+        f"""select b.lane from outbox o join batch b on b.id = o.batch
+            where o.lane = ?1 and o.leg = 'sent' and b.state = 'made' and b.lane <> ?1
+            union all
+            select b.lane from outbox o join outbox e on e.rtype = o.rtype and e.id = o.id and e.op < o.op
+                join batch b on b.id = e.batch
+            where o.lane = ?1 and {_LOOSE} and e.leg = 'sent' and b.state = 'made' and b.lane <> ?1 limit 1""",  # noqa: S608 constants
+        (int(lane),),
+    ).fetchone()
+    return None if row is None else Lane(row[0])
+
+
+def leave(tx: Tx, ops: Sequence[int], batch: int) -> None:
+    """Note that these leave in a batch: from here on the hub may have them."""
+    tx.executemany(
+        "update outbox set leg = 'sent', batch = ?, outcome = null, attempts = attempts + 1 where op = ?",
+        [(batch, op) for op in ops],
+    )
+
+
+def take_back(tx: Tx, batch: int) -> int:
+    """Queue again what a batch holds and is not settled. Return how many operations."""
+    return tx.execute(
+        "update outbox set leg = 'waiting', batch = null, outcome = null where batch = ? and leg = 'sent'",
+        (batch,),
+    ).rowcount
+
+
 def mark_sent(tx: Tx, ops: Sequence[int]) -> None:
     """Note that these leave now: from here on the hub may have them."""
     tx.executemany(
@@ -146,8 +248,19 @@ def mark_sent(tx: Tx, ops: Sequence[int]) -> None:
     )
 
 
-def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
+@dataclass(frozen=True)
+class Settled:
+    """What the hub said of one operation now."""
+
+    op: int
+    rtype: str
+    id: str
+    outcome: Outcome
+
+
+def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> list[Settled]:
     """Take the hub's word on each operation, in one transaction. Answers to what is no longer unsent are ignored."""
+    told = []
     for result in results:
         row = tx.execute(
             f"select rtype, id from outbox where op = ? and leg in {UNSENT}",  # noqa: S608 a constant
@@ -155,18 +268,25 @@ def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
         ).fetchone()
         if row is not None:
             _take(tx, result, (row["rtype"], row["id"]), now)
+            if row["rtype"] == "ServiceRequest" and result.outcome in _STORED:
+                calls.received(tx, row["id"])
+            told.append(Settled(result.op, row["rtype"], row["id"], result.outcome))
+    return told
 
 
 def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
-    if result.outcome in (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED):
+    if result.outcome in _STORED:
         _applied(tx, result, record, now)
+        return
+    issues = json.dumps([issue.model_dump() for issue in result.issues])
+    if result.outcome is Outcome.DEFERRED:
+        tx.execute("update outbox set outcome = 'deferred', issues = ? where op = ?", (issues, result.op))
         return
     leg, state = (
         ("conflict", "conflict") if result.outcome is Outcome.CONFLICT else ("quarantined", "refused")
     )
-    issues = json.dumps([issue.model_dump() for issue in result.issues])
     tx.execute(
-        "update outbox set leg = ?, issues = ?, answered_at = ? where op = ?",
+        "update outbox set leg = ?, outcome = null, issues = ?, answered_at = ? where op = ?",
         (leg, issues, now.isoformat(), result.op),
     )
     tx.execute("update resource set state = ? where rtype = ? and id = ?", (state, *record))
@@ -174,26 +294,26 @@ def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> N
 
 def _applied(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
     tx.execute(
-        "update outbox set leg = 'applied', text = '', issues = null, answered_at = ? where op = ?",
-        (now.isoformat(), result.op),
+        "update outbox set leg = 'applied', text = '', issues = null, outcome = ?, answered_at = ? where op = ?",
+        (result.outcome.value, now.isoformat(), result.op),
     )
     tx.execute(
-        """update outbox set leg = 'superseded'
+        """update outbox set leg = 'superseded', answered_at = ?
            where rtype = ? and id = ? and op < ? and leg in ('conflict', 'quarantined')""",
-        (*record, result.op),
+        (now.isoformat(), *record, result.op),
     )
+    more = tx.execute(
+        f"select 1 from outbox where rtype = ? and id = ? and leg in {UNSENT}",  # noqa: S608 a constant
+        record,
+    ).fetchone()
     # A merged version holds what this station has not seen: until it comes down, the base is still the one before.
     version = None if result.outcome is Outcome.MERGED else result.version
     if version is not None:
         # The next change of the same record was made from what the hub now holds.
         tx.execute(
-            "update outbox set base = ? where rtype = ? and id = ? and op > ? and leg = 'waiting'",
+            f"update outbox set base = ? where rtype = ? and id = ? and op > ? and leg in {UNSENT}",  # noqa: S608
             (version, *record, result.op),
         )
-    more = tx.execute(
-        f"select 1 from outbox where rtype = ? and id = ? and leg in {UNSENT}",  # noqa: S608 a constant
-        record,
-    ).fetchone()
     tx.execute(
         """update resource set hub_version = nullif(max(ifnull(hub_version, 0), ifnull(?, 0)), 0), state = ?
            where rtype = ? and id = ?""",
@@ -208,6 +328,14 @@ def unsettled(tx: Tx, rtype: str, rid: str) -> bool:
         (rtype, rid),
     ).fetchone()
     return row is not None
+
+
+def open_records(tx: Tx) -> set[tuple[str, str]]:
+    """Return type and id of every record about which the hub has not taken all that the station said."""
+    return {
+        (row[0], row[1])
+        for row in tx.execute(f"select distinct rtype, id from outbox where leg in {OPEN}")  # noqa: S608 a constant
+    }
 
 
 def counts(tx: Tx) -> Counts:
@@ -227,7 +355,7 @@ def counts(tx: Tx) -> Counts:
 def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
     """Return what was refused or clashes, then what waits, in the order it will leave."""
     rows = tx.execute(
-        """select o.*, r.patient from outbox o left join resource r using (rtype, id)
+        """select o.*, r.patient as whose from outbox o left join resource r using (rtype, id)
            where leg in ('waiting', 'sent', 'conflict', 'quarantined')
            order by leg in ('waiting', 'sent'), lane, op limit ?""",
         (limit,),
@@ -238,7 +366,8 @@ def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
 def get(tx: Tx, op: int) -> Waiting | None:
     """Return one operation, or None."""
     row = tx.execute(
-        "select o.*, r.patient from outbox o left join resource r using (rtype, id) where op = ?", (op,)
+        "select o.*, r.patient as whose from outbox o left join resource r using (rtype, id) where op = ?",
+        (op,),
     ).fetchone()
     return None if row is None else _waiting(row)
 
@@ -256,8 +385,20 @@ def refusal_of(tx: Tx, rtype: str, rid: str) -> tuple[dict[str, str], ...] | Non
 def _waiting(row: Any) -> Waiting:
     return Waiting(
         op=row["op"], lane=row["lane"], rtype=row["rtype"], id=row["id"], at=row["at"], leg=row["leg"],
-        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["patient"],
+        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["whose"],
     )  # fmt: skip
+
+
+def settle_conflict(tx: Tx, rtype: str, rid: str, now: datetime) -> bool:
+    """Close the clashes about a record: its review is over. Whether there was one."""
+    return (
+        tx.execute(
+            """update outbox set leg = 'superseded', answered_at = ?
+               where rtype = ? and id = ? and leg = 'conflict'""",
+            (now.isoformat(), rtype, rid),
+        ).rowcount
+        > 0
+    )
 
 
 def settle(tx: Tx, op: int) -> None:
@@ -268,7 +409,9 @@ def settle(tx: Tx, op: int) -> None:
 
 
 def prune(tx: Tx, before: datetime) -> int:
-    """Forget operations that the hub took before an instant. Return how many."""
+    """Forget operations that the hub took before an instant, unless their batch still waits. Return how many."""
     return tx.execute(
-        "delete from outbox where leg in ('applied', 'superseded') and answered_at < ?", (before.isoformat(),)
+        """delete from outbox where leg in ('applied', 'superseded') and answered_at < ? and not exists (
+               select 1 from batch where batch.id = outbox.batch and state <> 'settled')""",
+        (before.isoformat(),),
     ).rowcount

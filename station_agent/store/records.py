@@ -60,7 +60,10 @@ class Desk:
         rtype, rid = str(resource["resourceType"]), str(resource["id"])
         keep(self.tx, resource, text, hub_version=base, state="local")
         return outbox.queue(
-            self.tx, outbox.Draft(self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text)
+            self.tx,
+            outbox.Draft(
+                self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text, patient_of(resource)
+            ),
         )
 
 
@@ -84,6 +87,16 @@ def keep(tx: Tx, resource: Resource, text: str, *, hub_version: int | None, stat
     )
     if rtype == "Patient":
         patients.index(tx, resource)
+
+
+def remove(tx: Tx, key: tuple[str, str]) -> bool:
+    """Delete a copy and what finds it; whether there was one."""
+    found = tx.execute("delete from resource where rtype = ? and id = ?", key).rowcount > 0
+    tx.execute("delete from hub_copy where rtype = ? and id = ?", key)
+    if key[0] == "Patient":
+        tx.execute("delete from patient_index where id = ?", (key[1],))
+        tx.execute("delete from patient_identifier where patient = ?", (key[1],))
+    return found
 
 
 def patient_of(resource: Resource) -> str | None:

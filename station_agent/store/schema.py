@@ -91,4 +91,55 @@ STEPS: tuple[tuple[str, ...], ...] = (
                unique (call, kind)
            )""",
     ),
+    (
+        # A batch as it left: the compressed frames, byte for byte, and the signature over them. state: made (no answer
+        # yet), taken (durable at the hub, not all answered), settled. Kept a while: a restored hub asks for them again.
+        """create table batch (
+               id integer primary key autoincrement, epoch text not null, lane integer not null, seq integer not null,
+               body blob not null, coding text not null, signature text not null,
+               state text not null default 'made' check (state in ('made', 'taken', 'settled')),
+               made_at text not null, asked_at text, settled_at text, unique (epoch, lane, seq)
+           )""",
+        "create index batch_open on batch (lane, seq) where state <> 'settled'",
+        "alter table outbox add column batch integer",
+        # What the hub last said of an operation that is not settled (deferred), or how it settled it (merged).
+        "alter table outbox add column outcome text",
+        # Whom it is about, also when the copy has left: what is to be erased is found by it.
+        "alter table outbox add column patient text",
+        "create index outbox_of_patient on outbox (patient) where patient is not null",
+        "create index outbox_of_batch on outbox (batch) where batch is not null",
+        "create index outbox_open on outbox (rtype, id, op) "
+        "where leg in ('waiting', 'sent', 'conflict', 'quarantined')",
+        # What this station holds of each scope, and how far; sum is 16 hexadecimal digits. suspect: it differs from
+        # the hub's; restored: the hub has forgotten what it once knew.
+        """create table scope (
+               name text primary key, cursor integer not null default 0, count integer not null default 0,
+               sum text not null default '0000000000000000', suspect integer not null default 0,
+               restored integer not null default 0
+           ) without rowid""",
+        """create table held (
+               scope text not null, rtype text not null, id text not null, version integer not null,
+               primary key (scope, rtype, id)
+           ) without rowid""",
+        # Left every scope while the station had still something to say about it.
+        "create table leaving (rtype text not null, id text not null, primary key (rtype, id)) without rowid",
+        # Gone while a snapshot that may still hold it is on its way.
+        """create table gone (
+               scope text not null, rtype text not null, id text not null, primary key (scope, rtype, id)
+           ) without rowid""",
+        # A patient to be erased. state: told, erased (the receipt is in erased), wiped (no page holds a rest of it).
+        """create table purge (
+               scope text not null, seq integer not null, patient text not null,
+               state text not null default 'told' check (state in ('told', 'erased', 'wiped')),
+               erased integer, receipt text, primary key (scope, seq)
+           ) without rowid""",
+        """create table snapshot (
+               scope text primary key, as_of integer not null, url text not null, total integer
+           ) without rowid""",
+        """create table segment (
+               scope text not null, n integer not null, sha256 text not null, bytes integer not null,
+               records integer not null, part blob not null default x'', done integer not null default 0,
+               primary key (scope, n)
+           ) without rowid""",
+    ),
 )
