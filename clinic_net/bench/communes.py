@@ -90,7 +90,7 @@ class Commune:
         visits = [self._visit(patient["id"], at, step) for step in range(self._about(_VISITED))]
         for visit in visits:
             made.append(visit)
-        spread = visits or [None]
+        spread: list[dict[str, Any] | None] = [*visits] or [None]
         for count, make in (
             (_OBSERVED, self._observation),
             (_DIAGNOSED, self._condition),

@@ -18,6 +18,7 @@ from clinic_net.access.policy import hub_scope
 from clinic_net.app import create_app
 from clinic_net.directory import network
 from clinic_net.directory import service as directory
+from clinic_net.directory.model import Site
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.settings import HubSettings
@@ -51,7 +52,7 @@ class World:
         self.hub: Hub
         self.app: FastAPI
         self._sites: Iterator[str] = iter(
-            [row.code for row in network.rows(sites=SITES) if isinstance(row, network.Site)]
+            [row.code for row in network.rows(sites=SITES) if isinstance(row, Site)]
         )
 
     @contextmanager

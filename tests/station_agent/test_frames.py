@@ -406,11 +406,10 @@ async def test_routine_work_waits_for_tomorrow_when_the_day_is_spent_and_care_do
 
 async def test_work_of_an_earlier_release_goes_on(data: Path, station: Station) -> None:
     """The database as the first release left it: something answered, something sent, something waiting."""
+    settings_of = "select key, value from setting"
+    kept = await station.agent.database.run(lambda tx: dict(map(tuple, tx.execute(settings_of).fetchall())))
     station.agent.close()
     path = data / "station.sqlite3"
-    with sqlite3.connect(path) as now:
-        kept = dict(now.execute("select key, value from setting").fetchall())
-    now.close()
     path.unlink()
     old = sqlite3.connect(path)
     for statement in STEPS[0]:

@@ -21,7 +21,8 @@ from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.sync.files import FIRST_CHUNK, LEAST_CHUNK, MOST_CHUNK, next_chunk
 from clinic_net.sync import files as at_hub
 from station_agent import clock
-from station_agent.agent import Agent, Options, summary
+from station_agent.agent import Agent, Options
+from station_agent.condition import summary
 from station_agent.enrolment import enrol
 from station_agent.errors import FileNotThere
 from station_agent.forms import picture as forms
@@ -207,7 +208,7 @@ async def test_what_the_hub_does_not_take_is_shown_and_what_is_behind_it_goes(
 
 def summary_of(agent: Agent) -> dict[str, Any]:
     with agent.database.transaction() as tx:
-        return summary(tx, running=True)
+        return summary(tx, running=True, now=clock.now())
 
 
 async def test_an_upload_that_the_hub_forgot_begins_again(

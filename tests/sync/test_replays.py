@@ -1,5 +1,6 @@
 """Whatever of a station's traffic arrives again, in whatever pieces: nothing is lost, nothing is applied twice."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -25,9 +26,9 @@ def traffic(station: Station, kinds: list[tuple[str, int]], cuts: list[int]) -> 
     people, visits = [str(uuid4()) for _ in range(3)], [str(uuid4()) for _ in range(3)]
     ops: list[Any] = []
     for number, (kind, who) in enumerate(kinds):
-        made = {
+        made: dict[str, Callable[[], Any]] = {
             "patient": lambda who=who: station.op(patient(people[who])),
-            "change": lambda who=who, number=number: station.op(
+            "change": lambda who=who, number=number: station.op(  # type: ignore[misc]
                 patient(people[who], birthDate=f"19{number:02}")
             ),
             "visit": lambda who=who: station.op(visit(people[who], visits[who])),

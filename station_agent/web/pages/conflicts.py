@@ -42,7 +42,7 @@ async def decide(request: Request) -> Response:
     site = str((agent.enrolment or {}).get("station", ""))
     try:
         done = await agent.database.run(
-            lambda tx: reviewing.settle(tx, decision, site=site, doing=doing(tx, at))
+            lambda tx: reviewing.settle(tx, decision, site=site, doing=doing(request, at))
         )
     except UndecidedError:
         again = {"problem": "undecided", **({"version": decision.sibling} if decision.sibling else {})}

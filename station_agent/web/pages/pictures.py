@@ -77,7 +77,7 @@ async def add(request: Request) -> Response:
     rid = id_in_form(fields)
     added = Picture(content, kind, small, text_of(fields, "words", longest=200))
     await agent_of(request).database.run(
-        lambda tx: service.add_picture(tx, visit_id, added, rid=rid, doing=doing(tx, at))
+        lambda tx: service.add_picture(tx, visit_id, added, rid=rid, doing=doing(request, at))
     )
     agent_of(request).saved()
     return await _listing(request, "")
