@@ -257,10 +257,10 @@ async def test_two_nodes_that_take_over_at_once_apply_each_batch_once(
 
 
 async def _take_over_now(hub: Hub) -> None:
-    from clinic_net.sync import inbox_store, portions
+    from clinic_net.sync import apply_store, portions
 
     async with hub.requests() as s:
-        epochs = await inbox_store.waiting_epochs(s, hub.now() + timedelta(seconds=1), 100)
+        epochs = await apply_store.waiting_epochs(s, hub.now() + timedelta(seconds=1), 100)
     for epoch in epochs:
         while (await portions.apply_waiting(hub, [epoch])).batches:
             pass

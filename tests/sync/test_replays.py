@@ -1,6 +1,5 @@
 """Whatever of a station's traffic arrives again, in whatever pieces: nothing is lost, nothing is applied twice."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -26,17 +25,20 @@ def traffic(station: Station, kinds: list[tuple[str, int]], cuts: list[int]) -> 
     people, visits = [str(uuid4()) for _ in range(3)], [str(uuid4()) for _ in range(3)]
     ops: list[Any] = []
     for number, (kind, who) in enumerate(kinds):
-        made: dict[str, Callable[[], Any]] = {
-            "patient": lambda who=who: station.op(patient(people[who])),
-            "change": lambda who=who, number=number: station.op(  # type: ignore[misc]
-                patient(people[who], birthDate=f"19{number:02}")
-            ),
-            "visit": lambda who=who: station.op(visit(people[who], visits[who])),
-            "pulse": lambda who=who: station.op(pulse(people[who], visits[who])),
-            "poison": lambda who=who: station.op(visit(people[who], visits[who], status="bad")),
-            "gone": lambda who=who: station.gone("Patient", people[who]),
-        }
-        ops.append(made[kind]())
+        about, at = people[who], visits[who]
+        match kind:
+            case "patient":
+                ops.append(station.op(patient(about)))
+            case "change":
+                ops.append(station.op(patient(about, birthDate=f"19{number:02}")))
+            case "visit":
+                ops.append(station.op(visit(about, at)))
+            case "pulse":
+                ops.append(station.op(pulse(about, at)))
+            case "poison":
+                ops.append(station.op(visit(about, at, status="bad")))
+            case _:
+                ops.append(station.gone("Patient", about))
     batches, rest = [], ops
     for cut in cuts:
         if rest:
