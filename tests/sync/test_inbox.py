@@ -187,6 +187,21 @@ async def test_a_deletion_is_applied_once_and_of_nothing_is_no_trouble(hub: Hub,
     assert [told[op].version for op in (1, 2, 3)] == [1, 2, None]
 
 
+async def test_the_trail_says_whose_each_version_is_whoever_applied_it(hub: Hub, station: Station) -> None:
+    other, who, theirs = Station(), patient(), patient()
+    await asyncio.gather(
+        station.push(hub, station.op(who), station.gone("Patient", who["id"])),
+        other.push(hub, other.op(theirs), other.gone("Patient", theirs["id"])),
+    )
+    for each, fid in ((station, who["id"]), (other, theirs["id"])):
+        sql = (
+            "select count(*) from audit_event where patient = :p and actor = :a and place = :s"
+            " and actor_place = :s and purpose = 'TREAT' and action in ('record.create', 'record.delete')"
+        )
+        site = each.principal.site
+        assert await count(hub, sql, p=fid, a=f"station:{site}", s=site) == 2
+
+
 POISON = [
     "",
     "null",
