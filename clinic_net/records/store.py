@@ -89,7 +89,7 @@ def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resour
 
 @lru_cache(maxsize=64)
 def _seen_now(scope: RecordScope, now: datetime) -> ColumnElement[bool]:
-    """``visible``, remembered: several statements of a moment ask it, and to put it together costs as much as to ask."""
+    """``visible``, kept: several statements of a moment ask it, and putting it together costs as much as asking."""
     return visible(scope, now)
 
 

@@ -14,13 +14,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access import RecordScope
 from clinic_net.access.lines import narrow
+from clinic_net.audit.origin import arrived
 from clinic_net.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, Refusal
 from clinic_net.kernel.gate import breathe
 from clinic_net.protocol.sync import MAX_BODY_BYTES, Outcome
 from clinic_net.records import service as records
 from clinic_net.sync import apply_store as store
 from clinic_net.sync.apply_store import Aside, Before
-from clinic_net.sync.doing import Doing, order_of, puzzled
+from clinic_net.sync.doing import Doing, order_of, origin_of, puzzled
 from clinic_net.sync.reconciling import Incoming, reconcile
 
 _IN = frozenset({Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED, Outcome.CONFLICT})
@@ -87,7 +88,7 @@ class Applying:
             self._catch_up(doing)
             by_station.setdefault(doing.station.site, []).append(doing)
         for mine in by_station.values():
-            await self._enter(mine[0].scope)
+            await self._enter(mine[0])
             await self._together([doing for doing in mine if doing.draft is not None and doing.is_plain])
             for doing in mine:
                 if doing.outcome is None:
@@ -99,8 +100,11 @@ class Applying:
         if known is not None and known.op is not None and known.op < doing.head.op:
             doing.before = known._replace(later=doing.before.later, later_version=doing.before.later_version)
 
-    async def _enter(self, scope: RecordScope) -> None:
-        """Keep what follows to what a station can reach, in the database too."""
+    async def _enter(self, doing: Doing) -> None:
+        """Keep what follows to what a station can reach, in the database too, and let the trail say that it is the
+        station's."""
+        scope = doing.scope
+        arrived(origin_of(doing.station))
         if scope != self._narrowed:
             await narrow(self.s, scope, now=self.now)
             self._narrowed = scope

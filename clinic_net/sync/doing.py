@@ -139,7 +139,7 @@ def order_of(draft: records.Draft, station: StationPrincipal, base: int | None) 
         station.site,
         if_match=base,
         create_only=base is None,
-        origin=_origin_of(station),
+        origin=origin_of(station),
     )
 
 
@@ -149,7 +149,8 @@ def _scope_of(station: StationPrincipal) -> RecordScope:
 
 
 @lru_cache(maxsize=4096)
-def _origin_of(station: StationPrincipal) -> audit.Origin:
+def origin_of(station: StationPrincipal) -> audit.Origin:
+    """Return what the audit trail says of where a station's deeds come from: whoever applies them runs elsewhere."""
     return audit.Origin(purpose=purpose_of(station), place=place_of(station), actor=station.address)
 
 

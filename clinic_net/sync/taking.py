@@ -105,6 +105,7 @@ async def _forked(s: Database, arrival: Arrival, now: datetime, *, freeze: bool 
             f"station:{arrival.site}",
             outcome="sync-fork",
             place=arrival.site,
+            origin=audit.Origin(place=arrival.site),  # whoever carries it may come from elsewhere
         )
         await audit.record_many(s, [event], at=now)
         _FORKS.inc()

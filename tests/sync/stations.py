@@ -130,9 +130,10 @@ class Station:
         seq = self.last[lane] + 1
         told = await self.send(hub, self.batch(*ops, lane=lane))
         assert isinstance(told, PushReply), told
-        async with asyncio.timeout(60):
-            while await count(hub, _UNSETTLED, e=self.epoch):
-                await asyncio.sleep(0.01)
+        for _ in range(3000):
+            if not await count(hub, _UNSETTLED, e=self.epoch):
+                break
+            await asyncio.sleep(0.02)
         return results(await self.answer(hub, lane, seq))
 
     async def answer(self, hub: Hub, lane: Lane, seq: int) -> BatchAnswer:

@@ -1,4 +1,4 @@
-"""What a station pushed is kept before it is applied, applied once for ever, and every operation gets its own answer."""
+"""What a station pushed is kept before it is applied, applied once for ever, and each operation has its own answer."""
 
 import asyncio
 import json
@@ -10,7 +10,8 @@ import pytest
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import BatchAnswer, Lane, PushReply
-from clinic_net.sync import service
+from clinic_net.records import putting
+from clinic_net.sync import apply_store, portions, service
 from clinic_net.sync.inbox import Inbox, inbox_of
 from clinic_net.sync.taking import Forked, Missing
 from tests.sync.stations import (
@@ -34,10 +35,12 @@ def station() -> Station:
 
 async def settled(hub: Hub, station: Station, lane: Lane = Lane.CARE, seq: int = 1) -> BatchAnswer:
     """Wait for a batch's last answer, however busy the machine is."""
-    async with asyncio.timeout(60):
-        while (answer := await station.answer(hub, lane, seq)).pending:
-            await asyncio.sleep(0.05)
-    return answer
+    for _ in range(1200):
+        answer = await station.answer(hub, lane, seq)
+        if not answer.pending:
+            return answer
+        await asyncio.sleep(0.05)
+    raise AssertionError("it was never applied")
 
 
 async def test_a_whole_visit_is_applied_and_told_in_short(hub: Hub, station: Station) -> None:
@@ -185,6 +188,21 @@ async def test_a_deletion_is_applied_once_and_of_nothing_is_no_trouble(hub: Hub,
     assert [told[op].version for op in (1, 2, 3)] == [1, 2, None]
 
 
+async def test_the_trail_says_whose_each_version_is_whoever_applied_it(hub: Hub, station: Station) -> None:
+    other, who, theirs = Station(), patient(), patient()
+    await asyncio.gather(
+        station.push(hub, station.op(who), station.gone("Patient", who["id"])),
+        other.push(hub, other.op(theirs), other.gone("Patient", theirs["id"])),
+    )
+    for each, fid in ((station, who["id"]), (other, theirs["id"])):
+        sql = (
+            "select count(*) from audit_event where patient = :p and actor = :a and place = :s"
+            " and actor_place = :s and purpose = 'TREAT' and action in ('record.create', 'record.delete')"
+        )
+        site = each.principal.site
+        assert await count(hub, sql, p=fid, a=f"station:{site}", s=site) == 2
+
+
 POISON = [
     "",
     "null",
@@ -212,8 +230,6 @@ async def test_no_poison_keeps_anything_else_back(hub: Hub, station: Station) ->
 async def test_a_record_that_the_hub_itself_stumbles_over_is_found_and_the_others_go(
     hub: Hub, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from clinic_net.records import putting
-
     true = putting._Putting._plan
 
     async def stumbles(self: Any, step: Any) -> None:
@@ -257,8 +273,6 @@ async def test_two_nodes_that_take_over_at_once_apply_each_batch_once(
 
 
 async def _take_over_now(hub: Hub) -> None:
-    from clinic_net.sync import apply_store, portions
-
     async with hub.requests() as s:
         epochs = await apply_store.waiting_epochs(s, hub.now() + timedelta(seconds=1), 100)
     for epoch in epochs:

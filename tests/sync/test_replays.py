@@ -1,6 +1,5 @@
 """Whatever of a station's traffic arrives again, in whatever pieces: nothing is lost, nothing is applied twice."""
 
-from typing import Any
 from uuid import uuid4
 
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +8,7 @@ from sqlalchemy import text
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import BatchAnswer, Lane, PushReply
-from tests.sync.stations import Station, patient, pulse, results, visit
+from tests.sync.stations import Frame, Station, patient, pulse, results, visit
 
 KINDS = st.lists(
     st.tuples(st.sampled_from(["patient", "change", "visit", "pulse", "poison", "gone"]), st.integers(0, 2)),
@@ -23,24 +22,22 @@ AGAIN = st.lists(st.integers(0, 7), max_size=6)
 def traffic(station: Station, kinds: list[tuple[str, int]], cuts: list[int]) -> list[bytes]:
     """Return a station's batches: three people, what is written about them, cut into pieces of these sizes."""
     people, visits = [str(uuid4()) for _ in range(3)], [str(uuid4()) for _ in range(3)]
-    ops: list[Any] = []
+    ops: list[Frame] = []
     for number, (kind, who) in enumerate(kinds):
-        about, at = people[who], visits[who]
-        match kind:
-            case "patient":
-                ops.append(station.op(patient(about)))
-            case "change":
-                ops.append(station.op(patient(about, birthDate=f"19{number:02}")))
-            case "visit":
-                ops.append(station.op(visit(about, at)))
-            case "pulse":
-                ops.append(station.op(pulse(about, at)))
-            case "poison":
-                ops.append(station.op(visit(about, at, status="bad")))
-            case _:
-                ops.append(station.gone("Patient", about))
+        whom, when = people[who], visits[who]
+        if kind == "gone":
+            ops.append(station.gone("Patient", whom))
+            continue
+        written = {
+            "patient": patient(whom),
+            "change": patient(whom, birthDate=f"19{number:02}"),
+            "visit": visit(whom, when),
+            "pulse": pulse(whom, when),
+            "poison": visit(whom, when, status="bad"),
+        }
+        ops.append(station.op(written[kind]))
     batches, rest = [], ops
-    for cut in cuts:
+    for cut in [*cuts, len(ops)]:
         if rest:
             batches.append(station.batch(*rest[:cut]))
             rest = rest[cut:]
