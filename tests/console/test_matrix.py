@@ -343,6 +343,7 @@ def address(template: str, fid: str = NOBODY) -> str:
         "site": "00000-01",
         "path": "Patient/a/b/c",
         "step": "answer",
+        "n": "0",
     }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
