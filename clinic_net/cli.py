@@ -38,6 +38,7 @@ from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
+from clinic_net.sync import commands as feeds
 from clinic_net.sync import service as sync
 
 OK, REFUSED = 0, 1
@@ -352,21 +353,20 @@ def parser() -> argparse.ArgumentParser:
     add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
     privacy.add_commands(group, add, task)
     _add_keys(group("keys", "the key that signs tokens"), add)
-    _add_stations(group("station", "commune stations"), group("sync", "what stations push"), add, task)
+    _add_stations(partial(add, group("station", "commune stations")), task)
+    retry = add(group("sync", "what stations push"), "retry", task(retry_sync))
+    retry.add_argument("--site", help="only this station's; all stations' if left out")
     audit.add_arguments(partial(add, group("audit", "the audit trail: verify it, watch over it")), task, _say)
     return top
 
 
-def _add_stations(
-    stations: object, pushes: object, add: Callable[..., argparse.ArgumentParser], task: Callable[..., object]
-) -> None:
-    made = add(stations, "enrol-code", task(enrol_code))
+def _add_stations(add: Callable[..., argparse.ArgumentParser], task: Callable[..., object]) -> None:
+    made = add("enrol-code", task(enrol_code))
     made.add_argument("site", help="site code, for example 03325-01")
     made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
-    made = add(stations, "revoke", task(revoke_station))
+    made = add("revoke", task(revoke_station))
     made.add_argument("site")
-    made = add(pushes, "retry", task(retry_sync))
-    made.add_argument("--site", help="only this station's; all stations' if left out")
+    feeds.add_commands(add, task)
 
 
 def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:

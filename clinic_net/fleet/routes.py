@@ -81,6 +81,7 @@ async def stations(
 async def settings_of(site: SiteCode, operator: Operator, session: UnitOfWork, now: Now) -> dict[str, Any]:
     """Return the settings by which a site's station is to work, with their version."""
     await service.demand_in_reach(session, site, by=operator, now=now)
+    await service.demand_known(session, site, now)
     version, whole = await service.desired(session, site, now)
     return {**whole, "version": version}
 
@@ -91,6 +92,7 @@ async def configure(
 ) -> dict[str, Any]:
     """Set what one site's station works by, over what its province and the nation say."""
     await service.demand_in_reach(session, site, by=operator, now=now)
+    await service.demand_known(session, site, now)
     return await service.configure(session, f"site:{site}", body, by=operator.address, now=now)
 
 

@@ -116,6 +116,19 @@ async def demand_in_reach(session: AsyncSession, site: str, *, by: UserPrincipal
         raise UnknownSite(site)
 
 
+async def demand_known(session: AsyncSession, site: str, now: datetime) -> None:
+    """Refuse a site that is neither in the directory today nor was ever in contact.
+
+    Raises:
+        UnknownSite: it is such a one.
+    """
+    try:
+        await directory.site(session, site, now.date())
+    except UnknownSite:
+        if not await store.reports(session, facility=None, province=None, site=site):
+            raise
+
+
 async def report(session: AsyncSession, site: str, said: Report, now: datetime) -> None:
     """Note how a station says it is, and that it was in contact at ``now``.
 

@@ -359,6 +359,7 @@ def address(template: str, fid: str = NOBODY) -> str:
         "path": "Patient/a/b/c",
         "step": "answer",
         "digest": "0" * 64,
+        "n": "0",
     }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 
