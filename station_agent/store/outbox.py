@@ -389,18 +389,6 @@ def _waiting(row: Any) -> Waiting:
     )  # fmt: skip
 
 
-def settle_conflict(tx: Tx, rtype: str, rid: str, now: datetime) -> bool:
-    """Close the clashes about a record: its review is over. Whether there was one."""
-    return (
-        tx.execute(
-            """update outbox set leg = 'superseded', answered_at = ?
-               where rtype = ? and id = ? and leg = 'conflict'""",
-            (now.isoformat(), rtype, rid),
-        ).rowcount
-        > 0
-    )
-
-
 def settle(tx: Tx, op: int) -> None:
     """Close a refused or clashing operation that a person has dealt with."""
     tx.execute(

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from clinic_net.protocol.sync import EntryHead, Lane, PageHead
-from station_agent.store import batches, config, outbox, records, settings, snapshots
+from station_agent.store import batches, config, outbox, records, reviews, settings, snapshots
 from station_agent.store.database import Tx
 from station_agent.store.scopes import Key, Ledger, Scope, in_bins
 
@@ -41,6 +41,7 @@ class _Keeping:
         self.ledger = Ledger(tx)
         self.changed: list[Key] = []
         self._open = outbox.open_records(tx)
+        self._asked = reviews.asked(tx)
         self._on_its_way = snapshots.pending(tx)
 
     def take(self, head: EntryHead, text: bytes, *, older_too: bool) -> None:
@@ -78,8 +79,6 @@ class _Keeping:
         if resource is None:
             log.error("entry_unreadable", seq=head.seq)
             return
-        if head.type == "Task":
-            self._review_over(resource)
         if key in self._open:
             # The station's own words stay until the hub has answered them; the other version is kept beside.
             self.tx.execute(
@@ -93,18 +92,17 @@ class _Keeping:
         known = 0 if row is None else row[0] or 0
         if known > head.version and not self.ledger.scope(head.scope).restored:
             return
-        records.keep(self.tx, resource, written, hub_version=head.version, state="synced")
+        state = "conflict" if key in self._asked else "synced"
+        records.keep(self.tx, resource, written, hub_version=head.version, state=state)
         self.changed.append(key)
+        if head.type == "Task":
+            self._follow(resource)
 
-    def _review_over(self, task: dict[str, Any]) -> None:
-        focus = reviewed(task)
-        if focus is not None and outbox.settle_conflict(self.tx, *focus, self.now):
-            self._open = outbox.open_records(self.tx)
-            self.tx.execute(
-                """update resource set state = 'synced'
-                   where rtype = ? and id = ? and state = 'conflict'""",
-                focus,
-            )
+    def _follow(self, task: dict[str, Any]) -> None:
+        """Take on what a Task says of two versions of a record: that somebody is asked, or is not any more."""
+        focus = reviews.follow(self.tx, task)
+        if focus is not None:
+            self._open, self._asked = outbox.open_records(self.tx), reviews.asked(self.tx)
             self.changed.append(focus)
 
     def drop(self, scope: str, key: Key) -> None:
@@ -116,6 +114,9 @@ class _Keeping:
             self.tx.execute("insert or ignore into leaving values (?, ?)", key)
         elif records.remove(self.tx, key):
             self.changed.append(key)
+            if key[0] == "Task" and (focus := reviews.forget(self.tx, key[1])) is not None:
+                self._open, self._asked = outbox.open_records(self.tx), reviews.asked(self.tx)
+                self.changed.append(focus)
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
@@ -124,24 +125,6 @@ def _parsed(text: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and "resourceType" in found and "id" in found else None
-
-
-REVIEW = "conflict-review"
-_OVER = frozenset({"completed", "cancelled", "rejected", "failed", "entered-in-error"})
-
-
-def reviewed(task: dict[str, Any]) -> Key | None:
-    """Return what a closed review's Task is about, or None: it is no review, or still open."""
-    code = task.get("code")
-    codings = code.get("coding", ()) if isinstance(code, dict) else ()
-    if task.get("status") not in _OVER or REVIEW not in [
-        coding.get("code") for coding in codings if isinstance(coding, dict)
-    ]:
-        return None
-    focus = task.get("focus")
-    reference = focus.get("reference") if isinstance(focus, dict) else None
-    rtype, _, rid = str(reference or "").partition("/")
-    return (rtype, rid.partition("/")[0]) if rtype and rid else None
 
 
 def store(tx: Tx, head: PageHead, entries: Entries, asked: Mapping[str, int], now: datetime) -> Taken:

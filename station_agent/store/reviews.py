@@ -11,24 +11,40 @@ from clinic_net.protocol.sync.texts import read
 from station_agent.store.database import Tx
 
 
-def follow(tx: Tx, task: Mapping[str, Any]) -> None:
-    """Take on what a Task says that has just been stored; anything else is left alone."""
+def follow(tx: Tx, task: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Take on what a Task says that has just been stored; anything else is left alone. Return type and id of the
+    record it asks about, None where it asks about none."""
     review = read_review(task)
     if review is None:
-        return
-    if review.open:
-        tx.execute(
-            "insert or replace into review values (?, ?, ?, ?, ?)",
-            (review.task, review.rtype, review.fid, int(review.urgent), review.since),
-        )
-        tx.execute(
-            "update resource set state = 'conflict' where rtype = ? and id = ? and state = 'synced'",
-            (review.rtype, review.fid),
-        )
-        return
-    tx.execute("delete from review where task = ?", (review.task,))
-    if state_of(tx, review.rtype, review.fid) == "synced":
-        _over(tx, review.rtype, review.fid)
+        return None
+    if not review.open:
+        if forget(tx, review.task) is None and state_of(tx, review.rtype, review.fid) == "synced":
+            _over(tx, review.rtype, review.fid)  # it was open and closed again while this station was away
+        return review.rtype, review.fid
+    tx.execute(
+        "insert or replace into review values (?, ?, ?, ?, ?)",
+        (review.task, review.rtype, review.fid, int(review.urgent), review.since),
+    )
+    tx.execute(
+        "update resource set state = 'conflict' where rtype = ? and id = ? and state = 'synced'",
+        (review.rtype, review.fid),
+    )
+    return review.rtype, review.fid
+
+
+def forget(tx: Tx, task: str) -> tuple[str, str] | None:
+    """Note that a Task asks no longer; return type and id of the record it asked about, if it was known here."""
+    row = tx.execute("delete from review where task = ? returning rtype, id", (task,)).fetchone()
+    if row is None:
+        return None
+    if state_of(tx, row["rtype"], row["id"]) == "synced":
+        _over(tx, row["rtype"], row["id"])
+    return row["rtype"], row["id"]
+
+
+def asked(tx: Tx) -> set[tuple[str, str]]:
+    """Return type and id of every record about which somebody is asked."""
+    return {(row[0], row[1]) for row in tx.execute("select rtype, id from review")}
 
 
 def _over(tx: Tx, rtype: str, rid: str) -> None:

@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 from clinic_net.access import StationPrincipal
 from clinic_net.access.lines import narrow
 from clinic_net.access.policy import hub_scope, scope_of
+from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.fhir import parse, parse_search
+from clinic_net.kernel.errors import Refusal
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Op, Outcome, Push
+from clinic_net.protocol.sync.merge import Side
 from clinic_net.protocol.sync.merge_policy import in_effect
 from clinic_net.protocol.sync.reviews import Review, read_review, settled
 from clinic_net.records import service as records
-from clinic_net.sync import inbox_store, service
+from clinic_net.sync import inbox_store, reviewing, service
+from clinic_net.sync.reviewing import Decision
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 
@@ -356,3 +360,57 @@ async def test_whatever_two_stations_do_no_allergy_ends_but_by_a_hand_that_saw_t
     assert len(open_now) == bool(clashed)
     kept = [await text_of(hub, sibling.text) for review, _ in open_now for sibling in review.siblings]
     assert kept == clashed
+
+
+async def test_a_coordinator_settles_a_request_that_is_done_here_and_called_off_there(
+    hub: Hub, two: tuple[Station, Station]
+) -> None:
+    one, other = two
+    born = patient()
+    asked: dict[str, Any] = {
+        "resourceType": "ServiceRequest", "id": str(uuid4()), "status": "active", "intent": "order",
+        "subject": {"reference": f"Patient/{born['id']}"},
+    }  # fmt: skip
+    await one.says(born)
+    await one.says(asked)
+    await one.says({**asked, "status": "completed"}, base=1)
+    assert (await other.says({**asked, "status": "revoked"}, base=1))[0] == Outcome.CONFLICT
+    ((review, _),) = await reviews(hub, asked)
+    site = one.principal.site
+    who = UserPrincipal(uuid4(), "dieu.phoi", "Điều phối", Role.COORDINATOR, site)
+
+    async with hub.requests() as session, session.begin():
+        await narrow(session, scope_of(who), now=NOW)
+        text = review.siblings[0].text
+        # By itself a Binary is nothing that a coordinator sees; as part of what may be seen it is.
+        assert await records.beside(session, "Binary", text, scope=scope_of(who), now=NOW) is None
+        looked = await reviewing.look(session, review.task, None, by=who, now=NOW)
+        assert [difference.path for difference in looked.differences] == ["status"]
+        decision = Decision(review.task, text, looked.seen, whole=Side.THEIRS)
+        after = await reviewing.decide_review(session, decision, by=who, now=NOW)
+
+    assert not after.open
+    assert (await at_hub(hub, "ServiceRequest", asked["id"]))["status"] == "revoked"
+
+
+async def test_who_may_not_change_an_allergy_does_not_decide_about_it(
+    hub: Hub, two: tuple[Station, Station]
+) -> None:
+    one, other = two
+    born = patient()
+    warned = allergy(born["id"])
+    await one.says(born)
+    await one.says(warned)
+    await one.says({**warned, "criticality": "high"}, base=1)
+    await other.says({**warned, "criticality": "low"}, base=1)
+    ((review, _),) = await reviews(hub, warned)
+    who = UserPrincipal(uuid4(), "dieu.phoi", "Điều phối", Role.COORDINATOR, one.principal.site)
+
+    async with hub.requests() as session, session.begin():
+        await narrow(session, scope_of(who), now=NOW)
+        decision = Decision(review.task, review.siblings[0].text, "1-2", whole=Side.THEIRS)
+        with pytest.raises(Refusal):
+            await reviewing.decide_review(session, decision, by=who, now=NOW)
+        assert await reviewing.open_reviews(session, by=who, now=NOW) == []
+
+    assert (await at_hub(hub, "AllergyIntolerance", warned["id"]))["criticality"] == "high"
