@@ -70,6 +70,8 @@ class Files:
         self._clock = clock
         self._timer = timer
         self._chunk = FIRST_CHUNK
+        self._at: tuple[str | None, int] | None = None
+        """The upload and offset that the hub named last; None when a chunk is on its way, or was lost."""
 
     async def run(self, client: httpx.AsyncClient, *, online: Callable[[], bool]) -> None:
         """Take turns for ever, while the link is there. Only cancellation ends it."""
@@ -136,12 +138,13 @@ class Files:
             return 0
         size = min(self._chunk, max_bytes, file.size - uploader.offset)
         uploader.chunk_size = max(size, 0)
-        began = self._timer()
+        began, self._at = self._timer(), None
         answer = await self._send_chunk(client, uploader, file)
         if answer is None:
             return size
         self._chunk = next_chunk(self._chunk, self._timer() - began) if size == self._chunk else self._chunk
         offset = int(answer.headers.get("Upload-Offset", uploader.offset))
+        self._at = (file.upload, offset)
 
         def note(tx: Tx) -> None:
             files.came_to(tx, file.document, offset)
@@ -187,6 +190,10 @@ class Files:
 
     async def _uploader(self, client: httpx.AsyncClient, file: files.File) -> "Uploader | None":
         """Return the upload at the place where the hub is; None if the hub does not know it any more."""
+        if self._at == (file.upload, file.sent):
+            uploader = self._made(file)
+            uploader.offset = file.sent
+            return uploader
         answer = await self._ask(
             client, "HEAD", f"{FILES_PATH}/{file.upload}", headers=self._made(file).get_headers()
         )

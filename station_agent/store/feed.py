@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 from clinic_net.protocol.sync import Entry, Page
-from station_agent.store import outbox, records, reviews, settings
+from station_agent.store import files, outbox, records, reviews, settings
 from station_agent.store.database import Tx
 
 
@@ -49,6 +49,8 @@ def _delete(tx: Tx, entry: Entry) -> bool:
     if outbox.unsettled(tx, entry.type, entry.id):
         return False
     removed = tx.execute("delete from resource where rtype = ? and id = ?", (entry.type, entry.id)).rowcount
+    if entry.type == "DocumentReference":
+        files.forget(tx, entry.id)
     if entry.type == "Patient":
         tx.execute("delete from patient_index where id = ?", (entry.id,))
         tx.execute("delete from patient_identifier where patient = ?", (entry.id,))

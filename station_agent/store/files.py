@@ -141,6 +141,11 @@ def forget_old(tx: Tx, before: datetime) -> int:
     ).rowcount
 
 
+def forget(tx: Tx, document: str) -> None:
+    """Delete the bytes of a document from this computer: the hub says that it is gone."""
+    tx.execute("delete from file where document = ?", (document,))
+
+
 def forget_patient(tx: Tx, patient: str) -> None:
     """Delete a patient's attachments from this computer."""
     tx.execute("delete from file where patient = ?", (patient,))

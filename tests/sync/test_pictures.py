@@ -18,6 +18,7 @@ from PIL import Image
 from clinic_net.access import StationPrincipal
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
+from clinic_net.protocol.sync import Entry, Page
 from clinic_net.protocol.sync.files import FIRST_CHUNK, LEAST_CHUNK, MOST_CHUNK, next_chunk
 from clinic_net.sync import files as at_hub
 from station_agent import clock
@@ -26,7 +27,7 @@ from station_agent.condition import summary
 from station_agent.enrolment import enrol
 from station_agent.errors import FileNotThere
 from station_agent.forms import picture as forms
-from station_agent.store import figures, files
+from station_agent.store import Tx, feed, figures, files
 from station_agent.web.app import create_app
 from tests.access.support import code_for
 from tests.app.process import Process, serving
@@ -274,6 +275,21 @@ async def test_a_picture_that_nobody_has_is_said_to_be_missing(
     wanted = files.File(document, "p", "0" * 64, "image/jpeg", 1, "fetched", None, 0, None, False)
     with pytest.raises(FileNotThere):
         await agent.files.fetch(line, wanted)
+
+
+async def test_bytes_go_with_their_document(
+    agent: Agent, nurse: httpx.AsyncClient, line: httpx.AsyncClient
+) -> None:
+    _, visit = await a_visit(nurse)
+    document, _ = await adds(nurse, visit, a_picture(60))
+    await agent.syncing.exchange(line)
+
+    def gone(tx: Tx) -> None:
+        entry = Entry(seq=10**6, kind="delete", type="DocumentReference", id=document, version=2)
+        feed.store(tx, Page(entries=(entry,), cursor=10**6), clock.now())
+
+    await agent.database.run(gone)
+    assert await agent.database.run(lambda tx: files.find(tx, document)) is None
 
 
 @pytest.mark.parametrize(
