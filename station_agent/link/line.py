@@ -17,6 +17,7 @@ from station_agent.link.meter import Meter
 from station_agent.link.tokens import Tokens
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+TICKET = "Sync-Ticket"
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer, before and after it is inflated."""
 
@@ -51,6 +52,8 @@ class Line:
         self._tokens = tokens
         self.meter = meter
         self._bodies = (0, 0)
+        self._ticket = ""
+        """The hub's word that this station has waited for its turn; it is shown with what is asked next."""
 
     def spent(self) -> tuple[int, int]:
         """Return the bytes (up, down) since this was last asked."""
@@ -85,6 +88,8 @@ class Line:
     ) -> tuple[httpx.Response, bytes]:
         token = await self._tokens.get(client)
         headers = {"Authorization": f"Bearer {token.text}", **(request.more or {})}
+        if self._ticket:
+            headers[TICKET] = self._ticket
         if request.kind:
             headers["Content-Type"] = request.kind
         if request.coding:
@@ -95,6 +100,7 @@ class Line:
             extensions={"timeout": TIMEOUT.as_dict(), "trace": self.meter.trace},
         )  # fmt: skip
         answer = await client.send(sent, stream=True)
+        self._ticket = answer.headers.get(TICKET, self._ticket)
         self.meter.heard(answer.extensions.get("network_stream"))
         try:
             parts, size = list[bytes](), 0

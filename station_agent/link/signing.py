@@ -33,6 +33,10 @@ class Signer:
         r, s = decode_dss_signature(private.sign(signing_input(stream), ECDSA(SHA256())))
         return base64.urlsafe_b64encode(r.to_bytes(32, "big") + s.to_bytes(32, "big")).rstrip(b"=").decode()
 
+    def words(self, content: bytes) -> str:
+        """Return a compact JWS (ES256) over some bytes."""
+        return jws.serialize_compact({"alg": "ES256"}, content, self._device())
+
     def receipt(self, receipt: Receipt) -> str:
         """Return a receipt as a compact JWS (ES256)."""
-        return jws.serialize_compact({"alg": "ES256"}, receipt.model_dump_json().encode(), self._device())
+        return self.words(receipt.model_dump_json().encode())

@@ -23,6 +23,7 @@ from station_agent.link.pulling import Pulling, Who
 from station_agent.link.pushing import LIMITS, REMEMBERED, UNREADABLE, Pushing, Unreadable, maker_of
 from station_agent.link.reporting import report
 from station_agent.link.signing import Signer
+from station_agent.link.standing import Asking
 from station_agent.link.state import Link, LinkState
 from station_agent.link.tokens import Tokens
 from station_agent.store import (
@@ -118,6 +119,7 @@ class Syncing:
         self._erasing = Erasing(
             database, route.signer, station=route.station, device=route.device, clock=clock, beside=self._extras.forget
         )  # fmt: skip
+        self._standing = Asking(database, route.signer, self._erasing, hub=route.hub, device=route.device)
         self.half = StationHalf(route.station)
         self._framed = False
         """Whether this hub has answered in form 2 since the program began."""
@@ -156,6 +158,7 @@ class Syncing:
             except Revoked as error:
                 self._tokens.forget()
                 self._link.now_is(LinkState.REVOKED, at=self._clock(), reason=error.reason)
+                await self._ask_standing(client)
                 return REVOKED_EVERY_S
             except (LinkError, httpx.HTTPError) as error:
                 reason = error.reason if isinstance(error, LinkError) else type(error).__name__
@@ -167,6 +170,17 @@ class Syncing:
                 self._link.now_is(LinkState.OFFLINE, at=self._clock(), reason="internal")
             else:
                 return max(0.05, until - self._timer())
+
+    async def _ask_standing(self, client: httpx.AsyncClient) -> None:
+        """A bare refusal could come from anybody on the way: what follows from it is said and signed by the hub."""
+        try:
+            if await self._standing.run(client):
+                log.warning("everything_was_erased")
+                await self._tell([("Station", "")])
+        except httpx.HTTPError as error:
+            log.info("standing_unknown", reason=type(error).__name__)
+        except Exception:
+            log.exception("standing_failed")
 
     async def exchange(self, client: httpx.AsyncClient) -> None:
         """Push everything that waits, fastest lane first, and pull until nothing is left.

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from station_agent.store import batches, outbox
+from clinic_net.protocol.sync.standing import EVERYTHING
+from station_agent.store import batches, outbox, settings
 from station_agent.store.database import Tx
 from station_agent.store.scopes import Key, Ledger
 
@@ -22,9 +23,27 @@ class Purge:
 
 
 def due(tx: Tx) -> list[Purge]:
-    """Return the orders that can be carried out: nothing about the patient waits for the hub any more."""
+    """Return the orders that can be carried out: nothing about the patient waits for the hub any more. One to erase
+    everything is carried out at once: the hub takes nothing from a revoked device."""
     rows = tx.execute("select * from purge where state = 'told' order by scope, seq").fetchall()
-    return [Purge(row["scope"], row["seq"], row["patient"]) for row in rows if not _waits(tx, row["patient"])]
+    return [
+        Purge(row["scope"], row["seq"], row["patient"])
+        for row in rows
+        if row["patient"] == EVERYTHING or not _waits(tx, row["patient"])
+    ]
+
+
+def ordered(tx: Tx, purge: Purge) -> bool:
+    """Note an order that did not come through the feed; whether it is a new one."""
+    done = f"erased:{purge.scope}:{purge.seq}"
+    if settings.get(tx, done) is not None:
+        return False
+    settings.put(tx, done, "1")
+    tx.execute(
+        "insert or ignore into purge (scope, seq, patient) values (?, ?, ?)",
+        (purge.scope, purge.seq, purge.patient),
+    )
+    return True
 
 
 def _waits(tx: Tx, patient: str) -> bool:
@@ -37,11 +56,34 @@ def _waits(tx: Tx, patient: str) -> bool:
     return row is not None
 
 
+def _everything(tx: Tx, purge: Purge) -> None:
+    """Delete all that this station holds of patients, except what only it has: work that the hub never took stays in
+    the outbox, for the day on which somebody lets this computer in again."""
+    count = tx.execute("select count(*) from resource").fetchone()[0]
+    tx.execute(f"delete from outbox where leg not in {outbox.UNSENT}")  # noqa: S608 a constant
+    for table in (
+        "resource", "hub_copy", "patient_index", "patient_identifier", "call", "held", "scope", "leaving", "gone",
+        "snapshot", "segment",
+    ):  # fmt: skip
+        tx.execute(f"delete from {table}")  # noqa: S608 constants
+    tx.execute("delete from batch where state <> 'made'")
+    settings.put(tx, "cursor", "0")
+    tx.execute(
+        "update purge set state = 'erased', erased = ? where scope = ? and seq = ?",
+        (count, purge.scope, purge.seq),
+    )
+
+
 def erase(tx: Tx, purge: Purge, beside: Sequence[Beside] = ()) -> list[Key]:
     """Delete everything about a patient, and note that a receipt is owed. Return what is gone.
 
     The texts that wait in batches for a hub that might be restored are taken out of them.
     """
+    if purge.patient == EVERYTHING:
+        for forget in beside:
+            forget(tx, EVERYTHING)
+        _everything(tx, purge)
+        return []
     keys = [
         (row[0], row[1])
         for row in tx.execute(

@@ -46,6 +46,7 @@ from clinic_net.protocol.sync import (
     sums,
 )
 from clinic_net.protocol.sync.signing import signing_input
+from clinic_net.protocol.sync.standing import STANDING, Receipts, Standing, StandingAsk, proof_input
 
 Key = tuple[str, str]
 
@@ -81,6 +82,7 @@ class FramedHub:
 
     key: ECKey | None
     station = "03163-01"
+    revoked: bool
 
     def __init__(self) -> None:
         self.records = Records()
@@ -106,6 +108,8 @@ class FramedHub:
             Route("/snapshots/{name}", self._manifest),
             Route("/snapshots/{name}/{n:int}", self._segment),
             Route("/oauth/jwks", self._jwks),
+            Route("/sync/v1/standing", self._standing, methods=["POST"]),
+            Route("/sync/v1/receipts", self._receipts, methods=["POST"]),
         ]
 
     # -- what a test does
@@ -324,6 +328,27 @@ class FramedHub:
         self.segments_asked.append((n, asked))
         first, last = (int(part) for part in asked.removeprefix("bytes=").split("-"))
         return Response(self.snapshot[1][n][first : last + 1], 206)
+
+    async def _standing(self, request: Request) -> Response:
+        ask = StandingAsk.model_validate_json(await request.body())
+        assert self.key is not None
+        assert jws.deserialize_compact(ask.proof, self.key, algorithms=["ES256"]).payload == proof_input(
+            ask.device, ask.nonce
+        )
+        told = Standing(
+            device=ask.device, station=self.station, status="revoked" if self.revoked else "active", nonce=ask.nonce,
+            at=datetime.now(UTC), seq=77 if self.revoked else None,
+        )  # fmt: skip
+        signed = {"alg": "ES256", "typ": STANDING}
+        return Response(jws.serialize_compact(signed, told.model_dump_json().encode(), self.signing_key))
+
+    async def _receipts(self, request: Request) -> Response:
+        given = Receipts.model_validate_json(await request.body())
+        assert self.key is not None
+        for receipt in given.receipts:
+            said = jws.deserialize_compact(receipt, self.key, algorithms=["ES256"])
+            self.receipts.append(json.loads(said.payload))
+        return JSONResponse({"taken": len(given.receipts)})
 
     async def _jwks(self, request: Request) -> Response:
         return JSONResponse({"keys": [self.published_key.as_dict(private=False)]})

@@ -304,11 +304,48 @@ async def test_an_erased_patient_is_in_no_byte_of_the_files_and_a_receipt_says_s
     assert await agrees(station)
     station.agent.database._tidy()
     left = everything_in(data)
-    assert name.encode() not in left
-    assert person["id"].encode() not in left
+    assert (left.count(name.encode()), left.count(person["id"].encode())) == (0, 0)
     kept = await run(station, lambda tx: tx.execute("select body, coding from batch").fetchall())
     for row in kept:
         assert person["id"].encode() not in codec.decompress(row["body"], row["coding"], limit=1 << 22)
+
+
+async def test_a_device_that_the_hub_signs_off_erases_all_but_what_only_it_has(
+    station: Station, data: Path
+) -> None:
+    await put(station, *[patient(name="Giàng A Páo") for _ in range(5)])
+    station.hub.sends_down(patient(name="Giàng A Páo"))
+    await station.syncs()
+    await put(station, patient("mine"))
+    station.hub.revoked = True
+    for _ in range(2):
+        await station.agent.syncing._round(station.line)
+    [receipt] = station.hub.receipts
+    assert (receipt["patient"], receipt["seq"], receipt["erased"]) == ("*", 77, 7)
+    assert everything_in(data).count("Giàng A Páo".encode()) == 0
+    assert await run(station, lambda tx: tx.execute("select count(*) from resource").fetchone()[0]) == 0
+    assert (await counts(station)).total == 1
+    station.hub.revoked = False  # somebody lets it in again
+    await station.syncs()
+    assert ("Patient", "mine") in station.hub.stored
+
+
+async def test_a_refusal_that_the_hub_did_not_sign_erases_nothing(station: Station) -> None:
+    await put(station, patient())
+    await station.syncs()
+    station.hub.revoked = True
+    station.hub.signing_key = ECKey.generate_key("P-256", private=True)
+    await station.agent.syncing._round(station.line)
+    assert await run(station, lambda tx: tx.execute("select count(*) from resource").fetchone()[0]) == 1
+
+
+async def test_a_station_that_waited_shows_the_hubs_ticket(station: Station) -> None:
+    await put(station, patient())
+    station.hub.statuses = [(429, {"Retry-After": "1", "Sync-Ticket": "slot.1"})]
+    await station.agent.syncing._round(station.line)
+    station.agent.syncing.half.__init__(station.hub.station)  # type: ignore[misc]  # the time has passed
+    await station.syncs()
+    assert station.hub.batches[0][2]["sync-ticket"] == "slot.1"
 
 
 async def test_a_commune_comes_as_a_prepared_copy_part_by_part(station: Station) -> None:
@@ -375,10 +412,10 @@ async def test_bytes_are_counted_by_lane_and_day(station: Station) -> None:
 
 
 async def test_the_hub_sets_the_days_budget_unless_a_technician_did(station: Station) -> None:
-    station.hub.config = {"budget_bytes": 5_000_000, "pull_every_s": 10, "later": {"x": 1}}
+    station.hub.config = {"day_bytes": 5_000_000, "pull_every_s": 10, "later": {"x": 1}}
     await station.syncs()
     assert await run(station, figures.budget) == 5_000_000
-    assert station.agent.syncing.half.pull_every_s == 30.0
+    assert station.agent.syncing.half.pull_every_s == 15.0
     await run(station, lambda tx: settings.put(tx, "budget_is_local", "1"))
     await run(station, lambda tx: figures.put_budget(tx, 7))
     await station.syncs()

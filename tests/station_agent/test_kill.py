@@ -110,7 +110,7 @@ async def test_what_is_counted_is_what_went_over_the_wire(
     tmp_path: Path, served: tuple[ScriptedHub, str]
 ) -> None:
     """A proxy counts the same bytes as the station, token requests and all."""
-    hub, address = served
+    _, address = served
     seen = {"up": 0, "down": 0, "connections": 0}
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
