@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clinic_net.protocol.sync import Lane
 from station_agent import cli, clock, lock
 from station_agent.condition import needs_a_person, status
-from station_agent.store import figures, settings
+from station_agent.store import Tx, figures, settings
 from station_agent.store.figures import Progress, Queue, Spent
 from station_agent.web.link_view import Facts, Verdict, clock_is_wrong, course, link_view
 from station_agent.web.words import size_text
@@ -78,7 +78,7 @@ async def test_the_page_says_what_waits_what_it_cost_and_what_comes_in(station: 
     await registered(station)
     today = figures.day_of(clock.now())
 
-    def fill(tx: figures.Tx) -> None:
+    def fill(tx: Tx) -> None:
         figures.put_budget(tx, 2_000)
         figures.spent(tx, today, Lane.CARE, 1_500, 600)
         figures.progress(tx, "snapshot", 40, 100, now=NOW)
