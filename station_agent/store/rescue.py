@@ -65,7 +65,9 @@ def open_store(directory: Path, now: datetime) -> Opened:
     _finish_setting_aside(directory, now)
     forget_old(directory, now)
     if path.exists() and path.stat().st_size and not cipher.is_plain(path):
-        check = checking.look(path, now, thorough=False)
+        before = checking.last(directory)
+        doubted = before is not None and not before.whole and before.rescued is None
+        check = checking.look(path, now, thorough=doubted)
     else:
         check = Check(now.isoformat(), 0, 0.0)
     database: Database | None = None

@@ -339,6 +339,30 @@ def test_a_whole_store_is_left_as_it_is(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("damaged*"))
 
 
+def test_pages_that_are_as_written_and_contradict_each_other_are_found_and_repaired_too(
+    tmp_path: Path,
+) -> None:
+    station_with(tmp_path, 5)
+    with contextlib.closing(
+        cipher.connect(tmp_path / FILE_NAME, cipher.key_of(tmp_path, records=True))
+    ) as store:
+        store.execute("pragma writable_schema = on")
+        store.execute(
+            """update sqlite_schema set rootpage = (select rootpage from sqlite_schema where name = 'outbox_unsent')
+               where name = 'resource_by_day'"""
+        )
+    assert checking.look(tmp_path / FILE_NAME, NOW, thorough=False).whole
+    found = checking.look(tmp_path / FILE_NAME, NOW)
+    assert not found.whole
+    checking.keep(tmp_path, found)  # as the daily look does, before it ends the agent
+    opened = rescue.open_store(tmp_path, NOW)
+    with opened.database.transaction() as tx:
+        assert len(operations(tx)) == 6
+    opened.database.close()
+    assert opened.check.rescued == 6
+    assert checking.look(tmp_path / FILE_NAME, NOW).whole
+
+
 def test_a_store_that_was_set_aside_is_not_kept_for_ever(tmp_path: Path) -> None:
     station_with(tmp_path, 3)
     flip(tmp_path / FILE_NAME, 2, random.Random(1))
