@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from station_agent.errors import StationRefusal
-from station_agent.store import Database, checking
+from station_agent.store import Database, checking, rescue
 from station_agent.store.checking import Check
 from station_agent.supervisor import Tell
 
@@ -63,6 +63,7 @@ class Upkeep:
         if not check.whole:
             check = await self._database.run(lambda _: checking.look(path, now))
         checking.keep(self._directory, check)
+        rescue.forget_old(self._directory, now)
         if not check.whole:
             self._database.damaged.set()
         return check

@@ -13,7 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from station_agent import sealing
+
 FOLDER = "lan"
+_KEY = "authority-key.sealed"
+_PLAIN_KEY = "authority-key.pem"
+"""Where releases before sealing kept it; it is sealed when it is read."""
+_PURPOSE = "authority of the local network"
 _CA_LIFETIME = timedelta(days=3650)
 _LIFETIME = timedelta(days=397)
 """Browsers take no certificate of a longer life (CA/Browser Forum, ballot SC31)."""
@@ -72,7 +78,7 @@ def issue(directory: Path, name: str, *, now: datetime) -> tuple[bytes, str]:
 def renew(directory: Path) -> None:
     """Forget the authority: no device's certificate counts any more, once the station has been started again."""
     folder = directory / FOLDER
-    for name in ("authority.pem", "authority-key.pem", "server.pem", "server-key.pem"):
+    for name in ("authority.pem", _KEY, _PLAIN_KEY, "server.pem", "server-key.pem"):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -85,11 +91,14 @@ def fingerprint(directory: Path) -> str | None:
 
 
 def _authority(folder: Path, now: datetime) -> tuple[_Key, x509.Certificate]:
-    path, key_path = folder / "authority.pem", folder / "authority-key.pem"
-    if path.is_file() and key_path.is_file():
-        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-        assert isinstance(key, _Key)
-        return key, x509.load_pem_x509_certificate(path.read_bytes())
+    path, sealer = folder / "authority.pem", sealing.this_computer()
+    if (folder / _PLAIN_KEY).is_file():
+        sealing.write(folder / _KEY, (folder / _PLAIN_KEY).read_bytes(), _PURPOSE, sealer)
+        sealing.wipe(folder / _PLAIN_KEY)
+    if path.is_file() and (folder / _KEY).is_file():
+        held = serialization.load_pem_private_key(sealing.read(folder / _KEY, _PURPOSE, sealer), None)
+        assert isinstance(held, _Key)
+        return held, x509.load_pem_x509_certificate(path.read_bytes())
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Station {secrets.token_hex(4)}")])
     certificate = (
@@ -105,7 +114,7 @@ def _authority(folder: Path, now: datetime) -> tuple[_Key, x509.Certificate]:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_path, _pem(key))
+    sealing.write(folder / _KEY, _pem(key), _PURPOSE, sealer)
     _write(path, certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate
 

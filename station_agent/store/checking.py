@@ -54,6 +54,8 @@ def _problems(path: Path, *, thorough: bool) -> int:
             if cipher.is_damage(error):
                 return 1
             raise
+        except MemoryError:  # SQLCipher's second word about a damaged page
+            return 1
 
 
 def keep(directory: Path, check: Check) -> None:

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,24 @@ KEEPSAKE = "keepsake.sealed"
 _PURPOSE = "keepsake"
 _PART = "damaged.part"
 _ASIDE = "damaged-"
+_STAMP = "%Y%m%dT%H%M%S"
 _DONE = "rescued_from"
 
-SETTINGS = ("enrolment", "budget_bytes")
+SETTINGS = ("enrolment", "budget_bytes", "budget_is_local")
 """Facts that the hub does not tell again. The epoch and every cursor begin anew."""
-TABLES = ("staff", "call", "meter")
+TABLES = {
+    "staff": ("id", ""),
+    "staff_event": ("number", ""),
+    "call": ("id", ""),
+    "meter": ("day, lane", ""),
+    "file": ("document", "where leg in ('waiting', 'refused')"),
+    "sms": ("counter", ""),
+}
+"""What only this station knows: its key and which rows. A table that a release does not have is passed by."""
 UNSETTLED = {"waiting": "local", "sent": "local", "conflict": "conflict", "quarantined": "refused"}
 """Legs of operations that are carried over, and the state their records get."""
+KEEP = timedelta(days=14)
+"""How long a store that was set aside stays: it may hold patients whom the hub has taken away since."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,11 @@ def open_store(directory: Path, now: datetime) -> Opened:
     """
     path = directory / FILE_NAME
     _finish_setting_aside(directory, now)
+    forget_old(directory, now)
     if path.exists() and path.stat().st_size and not cipher.is_plain(path):
-        check = checking.look(path, now, thorough=False)
+        before = checking.last(directory)
+        doubted = before is not None and not before.whole and before.rescued is None
+        check = checking.look(path, now, thorough=doubted)
     else:
         check = Check(now.isoformat(), 0, 0.0)
     database: Database | None = None
@@ -78,6 +92,17 @@ def set_aside(directory: Path, now: datetime) -> None:
     _finish_setting_aside(directory, now)
 
 
+def forget_old(directory: Path, now: datetime) -> None:
+    """Remove stores that were set aside long ago."""
+    for folder in directory.glob(f"{_ASIDE}*"):
+        try:
+            at = datetime.strptime(folder.name, f"{_ASIDE}{_STAMP}").replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        if now - at > KEEP:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _finish_setting_aside(directory: Path, now: datetime) -> None:
     part = directory / _PART
     if not part.is_dir():
@@ -88,7 +113,7 @@ def _finish_setting_aside(directory: Path, now: datetime) -> None:
                 (directory / (FILE_NAME + end)).rename(part / (FILE_NAME + end))
         sealing.settle(directory)
     (directory / f"{FILE_NAME}-shm").unlink(missing_ok=True)
-    part.rename(directory / f"{_ASIDE}{now:%Y%m%dT%H%M%S}")
+    part.rename(directory / f"{_ASIDE}{now.astimezone(UTC):{_STAMP}}")
     sealing.settle(directory)
 
 
@@ -114,8 +139,8 @@ def _carry(tx: Tx, path: Path, key: bytes) -> int:
     for row in _rows(path, key, "setting", "key"):
         if row["key"] in SETTINGS:
             settings.put(tx, row["key"], row["value"])
-    for table in TABLES:
-        for row in _rows(path, key, table, "id" if table != "meter" else "day, lane"):
+    for table, (order, which) in TABLES.items():
+        for row in _rows(path, key, table, order, which):
             _insert(tx, table, row)
     carried = 0
     for row in _operations(path, key):
@@ -125,7 +150,9 @@ def _carry(tx: Tx, path: Path, key: bytes) -> int:
             resource = json.loads(row["text"])
         except ValueError:
             continue
-        _insert(tx, "outbox", row)
+        # It leaves anew, in a batch of the new epoch; the hub knows by what it holds that it has it already.
+        leg = "waiting" if row["leg"] == "sent" else row["leg"]
+        _insert(tx, "outbox", {**row, "leg": leg, "batch": None, "outcome": None})
         records.keep(tx, resource, row["text"], hub_version=row["base"], state=UNSETTLED[row["leg"]])
         carried += 1
     return carried
@@ -134,6 +161,8 @@ def _carry(tx: Tx, path: Path, key: bytes) -> int:
 def _insert(tx: Tx, table: str, row: dict[str, Any]) -> None:
     known = {column["name"] for column in tx.execute(f"pragma table_info({table})")}
     kept = {name: value for name, value in row.items() if name in known}
+    if not kept:
+        return
     names, marks = ", ".join(kept), ", ".join("?" * len(kept))
     tx.execute(
         f"insert or replace into {table} ({names}) values ({marks})",  # noqa: S608 names of our own tables
@@ -141,15 +170,16 @@ def _insert(tx: Tx, table: str, row: dict[str, Any]) -> None:
     )
 
 
-def _rows(path: Path, key: bytes, table: str, order: str) -> list[dict[str, Any]]:
-    """Return the rows of a table that can still be read: from its beginning, and from its end."""
-    ends = [order, ", ".join(f"{column} desc" for column in order.split(", "))]
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for end in ends:
-        statement = f"select * from {table} order by {end}"  # noqa: S608 names of our own tables
+def _rows(path: Path, key: bytes, table: str, order: str, which: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table that can still be read: from its beginning, then from its end; each once."""
+    columns, seen = order.split(", "), set[tuple[Any, ...]]()
+    for end in (order, ", ".join(f"{column} desc" for column in columns)):
+        statement = f"select * from {table} {which} order by {end}"  # noqa: S608 names of our own tables
         for row in _read(path, key, statement):
-            found.setdefault(tuple(row[column] for column in order.split(", ")), row)
-    return list(found.values())
+            known = tuple(row[column] for column in columns)
+            if known not in seen:
+                seen.add(known)
+                yield row
 
 
 def _operations(path: Path, key: bytes) -> list[dict[str, Any]]:

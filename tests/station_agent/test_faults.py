@@ -339,6 +339,57 @@ def test_a_whole_store_is_left_as_it_is(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("damaged*"))
 
 
+def test_pages_that_are_as_written_and_contradict_each_other_are_found_and_repaired_too(
+    tmp_path: Path,
+) -> None:
+    station_with(tmp_path, 5)
+    with contextlib.closing(
+        cipher.connect(tmp_path / FILE_NAME, cipher.key_of(tmp_path, records=True))
+    ) as store:
+        store.execute("pragma writable_schema = on")
+        store.execute(
+            """update sqlite_schema set rootpage = (select rootpage from sqlite_schema where name = 'outbox_unsent')
+               where name = 'resource_by_day'"""
+        )
+    assert checking.look(tmp_path / FILE_NAME, NOW, thorough=False).whole
+    found = checking.look(tmp_path / FILE_NAME, NOW)
+    assert not found.whole
+    checking.keep(tmp_path, found)  # as the daily look does, before it ends the agent
+    opened = rescue.open_store(tmp_path, NOW)
+    with opened.database.transaction() as tx:
+        assert len(operations(tx)) == 6
+    opened.database.close()
+    assert opened.check.rescued == 6
+    assert checking.look(tmp_path / FILE_NAME, NOW).whole
+
+
+def test_a_store_that_was_set_aside_is_not_kept_for_ever(tmp_path: Path) -> None:
+    station_with(tmp_path, 3)
+    flip(tmp_path / FILE_NAME, 2, random.Random(1))
+    rescue.open_store(tmp_path, NOW).database.close()
+    assert len(list(tmp_path.glob("damaged-*"))) == 1
+    rescue.open_store(tmp_path, NOW + rescue.KEEP).database.close()
+    assert len(list(tmp_path.glob("damaged-*"))) == 1
+    rescue.open_store(tmp_path, NOW + rescue.KEEP + timedelta(seconds=1)).database.close()
+    assert not list(tmp_path.glob("damaged-*")), "it may hold patients whom the hub has taken away since"
+
+
+def test_what_had_left_without_an_answer_leaves_again(tmp_path: Path) -> None:
+    station_with(tmp_path, 6)
+    database = Database(tmp_path / FILE_NAME, NOW)
+    with database.transaction() as tx:
+        tx.execute("update outbox set leg = 'sent' where op in (7, 8)")
+    database.close()
+    rescue.set_aside(tmp_path, NOW)
+    opened = rescue.open_store(tmp_path, NOW)
+    with opened.database.transaction() as tx:
+        legs = dict(tx.execute("select op, leg from outbox").fetchall())
+        states = dict(tx.execute("select id, state from resource where rtype = 'Patient'").fetchall())
+    opened.database.close()
+    assert legs == {5: "waiting", 6: "quarantined"} | dict.fromkeys(range(7, 13), "waiting")
+    assert states == dict.fromkeys(("p2", "p3", "p4", "p5"), "local")
+
+
 @pytest.mark.parametrize("moved", ["nothing", "the log", "both"])
 def test_the_mains_may_go_while_a_damaged_store_is_set_aside(tmp_path: Path, moved: str) -> None:
     station_with(tmp_path, 10)

@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from station_agent import cli
+from station_agent import cli, sealing
 from station_agent.lan import authority, serving
 from station_agent.web.app import create_app
 from tests.station_agent.conftest import NOW, Station
@@ -121,6 +121,20 @@ def test_the_certificate_is_made_once_and_anew_when_it_ends_or_the_address_chang
     authority.renew(tmp_path)
     authority.prepare(tmp_path, [HOST], now=NOW)
     assert authority.fingerprint(tmp_path) != key
+
+
+def test_the_authority_s_key_is_sealed_and_an_earlier_release_s_too(tmp_path: Path) -> None:
+    authority.prepare(tmp_path, [HOST], now=NOW)
+    folder, before = tmp_path / authority.FOLDER, authority.fingerprint(tmp_path)
+    sealed = folder / "authority-key.sealed"
+    assert b"PRIVATE KEY" not in sealed.read_bytes()
+    plain = sealing.read(sealed, "authority of the local network", sealing.this_computer())
+    sealed.unlink()
+    (folder / "authority-key.pem").write_bytes(plain)
+    authority.issue(tmp_path, "tablet", now=NOW)
+    assert authority.fingerprint(tmp_path) == before, "devices go on with what they hold"
+    assert sealed.is_file()
+    assert not (folder / "authority-key.pem").exists()
 
 
 def test_a_technician_adds_a_device_and_sees_the_fingerprint(station: Station, tmp_path: Path) -> None:

@@ -95,6 +95,16 @@ async def test_the_page_says_what_waits_what_it_cost_and_what_comes_in(station: 
     assert 'data-verdict="all-there"' in (await station.browser.get("/waiting")).text
 
 
+async def test_who_leads_sets_what_a_day_may_cost(station: Station) -> None:
+    for text, kept in (("5", 5_000_000), ("", None), ("120", 120_000_000)):
+        answer = await station.browser.post("/waiting/budget", data={"megabytes": text})
+        assert answer.status_code == 200
+        assert await station.agent.database.run(figures.budget) == kept
+    for wrong in ("0", "-5", "5.5", "x", "9999999", "٥"):
+        assert (await station.browser.post("/waiting/budget", data={"megabytes": wrong})).status_code == 404
+    assert await station.agent.database.run(figures.budget) == 120_000_000
+
+
 async def test_what_was_refused_is_never_called_done(station: Station) -> None:
     station.hub.refuses = lambda op: "structure" if op["type"] == "AllergyIntolerance" else None
     await registered(station)

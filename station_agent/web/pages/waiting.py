@@ -13,8 +13,10 @@ from station_agent.errors import UnknownRecord
 from station_agent.store import Tx, figures, files, outbox, patients, records, reviews, settings
 from station_agent.store.outbox import Waiting
 from station_agent.web.link_view import Facts, clock_is_wrong, link_view
-from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see
+from station_agent.web.pages.common import agent_of, doing, fields_of, form_of, now, see, session_of
 from station_agent.web.render import page
+
+MOST_MEGABYTES = 100_000
 
 
 async def waiting(request: Request) -> Response:
@@ -83,6 +85,22 @@ async def resolve(request: Request) -> Response:
     return see("/waiting")
 
 
+async def budget(request: Request) -> Response:
+    """Set what a day may cost, for who leads the station; nothing written is no limit."""
+    if not session_of(request).lead:
+        raise UnknownRecord("this form is for who leads the station")
+    text = fields_of(await form_of(request)).get("megabytes", "").strip()
+    if text and not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= MOST_MEGABYTES):
+        raise UnknownRecord("no such limit")
+
+    def keep(tx: Tx) -> None:
+        figures.put_budget(tx, int(text) * 1_000_000 if text else None)
+        settings.put(tx, "budget_is_local", "1")  # what the hub says of it does not change it any more
+
+    await agent_of(request).database.run(keep)
+    return see("/waiting")
+
+
 async def try_now(request: Request) -> Response:
     """Try the link at once."""
     agent_of(request).syncing.poke(pull=True)
@@ -92,5 +110,6 @@ async def try_now(request: Request) -> Response:
 routes: list[BaseRoute] = [
     Route("/waiting", waiting),
     Route("/waiting/try", try_now, methods=["POST"]),
+    Route("/waiting/budget", budget, methods=["POST"]),
     Route("/waiting/{op}", resolve, methods=["POST"]),
 ]
