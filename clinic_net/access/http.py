@@ -154,7 +154,7 @@ async def principal_of(
         InvalidProof: the token's key is not proven.
     """
     caller = await _known(connection, session, settings, now=now)
-    await narrow(session, scope_of(caller), now=now)
+    await narrow(session, scope_of(caller), now=now, caller=caller)
     return caller
 
 
