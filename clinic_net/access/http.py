@@ -179,7 +179,8 @@ async def _known(
 
 def _acting(principal: _Known) -> _Known:
     """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
-    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal))
+    program = principal.program if isinstance(principal, UserPrincipal) else None
+    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal), program=program)
     return principal
 
 

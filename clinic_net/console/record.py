@@ -182,7 +182,7 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
     banded = months is not None and months >= _ADULT_MONTHS and not pregnant
     allergies = by_type.get("AllergyIntolerance", [])
     return Record(
-        name=_name(patient),
+        name=name_of(patient),
         sex=str(patient.get("gender", "")),
         birth_date=_written_date(str(patient.get("birthDate", ""))),
         age=years,
@@ -224,7 +224,7 @@ def _instant(text: object) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _name(patient: Resource) -> str:
+def name_of(patient: Resource) -> str:
     for name in patient.get("name", []):
         return str(name.get("text") or " ".join([name.get("family", ""), *name.get("given", [])]).strip())
     return ""

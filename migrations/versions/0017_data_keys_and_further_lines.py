@@ -2,7 +2,7 @@
 
 A request sees its own cases by who asks (``app.user``, ``app.facility``, ``app.role``) and whose (``app.own``, a care
 relation). How many calls a person holds is counted by a function of the owner: who rings somebody must know, and learns
-a number only.
+a number only. The trail names the program that acted for a person.
 """
 
 import sqlalchemy as sa
@@ -57,6 +57,7 @@ def upgrade() -> None:
     )
     # The process reads them as the owner, when it starts; requests never do.
     op.execute("revoke all on kernel_data_key from clinic_net_app, clinic_net_system")
+    op.add_column("audit_event", sa.Column("program", sa.String(64), nullable=True))
     for table, seen in _SEEN.items():
         _guard(table)
         op.execute(f"create policy request_look on {table} for select to {_ROLE} using ({seen})")
