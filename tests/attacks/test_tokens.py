@@ -450,11 +450,11 @@ async def test_a_nurse_who_asks_for_everything_is_given_what_a_nurse_may(
 async def test_the_trail_names_the_program_that_acted_for_somebody(
     district: Hub, app: FastAPI, person: httpx.AsyncClient, patient: str, program: Program
 ) -> None:
-    body = await program.whole(person, patient)
+    body, plain = await program.whole(person, patient), {"Accept": "application/fhir+json"}
     async with browser(app) as bare:
-        answer = await bare.get(f"/fhir/Patient/{patient}", headers=bearer(body["access_token"]))
+        answer = await bare.get(f"/fhir/Patient/{patient}", headers=bearer(body["access_token"]) | plain)
     assert answer.status_code == 200
-    assert (await person.get(f"/fhir/Patient/{patient}")).status_code == 200
+    assert (await person.get(f"/fhir/Patient/{patient}", headers=plain)).status_code == 200
     async with district.sessions() as session:
         found = await session.exec(
             select(AuditEvent)
