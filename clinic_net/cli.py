@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
+from clinic_net.kernel.data_keys import WrongMasterKey
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
 from clinic_net.kernel.embedded.keys import retire, rotate
 from clinic_net.kernel.errors import Refusal
@@ -103,7 +104,11 @@ def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[Hu
 @asynccontextmanager
 async def _opened(arguments: argparse.Namespace) -> AsyncIterator[Hub]:
     with _settings(arguments) as settings:
-        async with open_hub(settings) as hub:
+        async with AsyncExitStack() as stack:
+            try:
+                hub = await stack.enter_async_context(open_hub(settings))
+            except WrongMasterKey as wrong:
+                raise _Unready(str(wrong)) from None
             yield hub
 
 
@@ -187,9 +192,13 @@ def run_migrate(arguments: argparse.Namespace) -> int:
 
 
 def rotate_keys(arguments: argparse.Namespace) -> int:
-    """Make a new token key; what the old one signed still counts until `keys retire`. Restart every process."""
+    """Make a new token key and a new identifier key; what the old ones made still counts until `keys retire`.
+
+    Restart every process: the first that starts wraps the data keys by the new key and makes another to seal with.
+    """
     if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- then the settings are somebody else's to keep
-        return _say(arguments, {"CLINIC_NET_TOKEN_KEY": secrets.token_urlsafe(32)})
+        names = ("CLINIC_NET_TOKEN_KEY", "CLINIC_NET_IDENTIFIER_KEY")
+        return _say(arguments, {name: secrets.token_urlsafe(32) for name in names})
     rotate(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
     return _say(
         arguments,
@@ -198,9 +207,16 @@ def rotate_keys(arguments: argparse.Namespace) -> int:
 
 
 def retire_keys(arguments: argparse.Namespace) -> int:
-    """Forget the key before this one: nothing that it signed counts any more. Restart every process."""
-    retired = retire(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
-    return _say(arguments, {"retired": retired})
+    """Forget the keys before these: nothing that they signed or wrapped counts any more. Restart every process."""
+    folder = _data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA"))  # noqa: TID251 -- as above
+
+    async def wrap() -> None:
+        async with _opened(arguments):  # opening wraps every data key by the key that stays
+            pass
+
+    if not os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- as above
+        asyncio.run(wrap())
+    return _say(arguments, {"retired": retire(folder)})
 
 
 async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
@@ -352,7 +368,7 @@ def parser() -> argparse.ArgumentParser:
     client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
     add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
     privacy.add_commands(group, add, task)
-    _add_keys(group("keys", "the key that signs tokens"), add)
+    _add_keys(group("keys", "the keys that sign tokens and wrap data keys"), add)
     _add_stations(partial(add, group("station", "commune stations")), task)
     retry = add(group("sync", "what stations push"), "retry", task(retry_sync))
     retry.add_argument("--site", help="only this station's; all stations' if left out")

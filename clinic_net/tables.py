@@ -10,6 +10,7 @@ import clinic_net.audit.model
 import clinic_net.consultations.model
 import clinic_net.directory.model
 import clinic_net.fleet.model
+import clinic_net.kernel.data_keys
 import clinic_net.privacy.model
 import clinic_net.records.async_model
 import clinic_net.records.model

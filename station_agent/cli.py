@@ -25,7 +25,7 @@ from station_agent.errors import (
     StoreDamaged,
     StoreFull,
 )
-from station_agent.lan import authority
+from station_agent.lan import authority, revoking
 from station_agent.lan import serving as lan
 from station_agent.logs import log_to
 from station_agent.staff.desk import accounts_of, give_first_pin
@@ -105,6 +105,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", required=True, type=Path, metavar="DIR")
     command.add_argument("--out", required=True, type=Path, metavar="FILE", help="for example tablet.p12")
     command.set_defaults(command=_add_device)
+    command = actions.add_parser("list", help="the devices that were added, as JSON")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_list_devices)
+    command = actions.add_parser("revoke", help="let one device in no more; restart the station")
+    command.add_argument("name")
+    command.add_argument("--data", required=True, type=Path, metavar="DIR")
+    command.set_defaults(command=_revoke_device)
     command = actions.add_parser(
         "reset", help="let no device in any more; restart the station, then add them anew"
     )
@@ -177,6 +184,23 @@ def _add_device(options: argparse.Namespace, out: TextIO) -> int:
     options.out.write_bytes(sealed)
     told = {"file": str(options.out), "password": password, "authority": authority.fingerprint(options.data)}
     print(json.dumps(told), file=out)
+    return OK
+
+
+def _list_devices(options: argparse.Namespace, out: TextIO) -> int:
+    found = revoking.devices(options.data / authority.FOLDER)
+    told = [{"name": each.name, "added": each.added, "revoked": each.revoked} for each in found]
+    print(json.dumps(told, ensure_ascii=False, indent=2), file=out)
+    return OK
+
+
+def _revoke_device(options: argparse.Namespace, out: TextIO) -> int:
+    try:
+        authority.revoke(options.data, options.name)
+    except revoking.UnknownDevice as unknown:
+        print(str(unknown), file=sys.stderr)
+        return REFUSED
+    print("restart the station: the device is let in no more", file=out)
     return OK
 
 

@@ -9,7 +9,7 @@ from clinic_net.access.attempts import (
     trying_to_sign_in,
     trying_to_verify,
 )
-from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look
+from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look, wards_of
 from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
@@ -35,6 +35,7 @@ from clinic_net.access.emergency import (
     own_emergencies,
     prove,
     to_review,
+    waiting_reviews,
 )
 from clinic_net.access.granting import (
     add_client,
@@ -173,4 +174,6 @@ __all__ = [
     "user",
     "verify",
     "verify_with_passkey",
+    "waiting_reviews",
+    "wards_of",
 ]

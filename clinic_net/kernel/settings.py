@@ -41,6 +41,12 @@ class HubSettings(BaseSettings):
     token_key_before: SecretStr | None = Field(default=None, min_length=32)
     """The token key that ``token_key`` replaces: what it signed still counts, and its public key is still published."""
 
+    identifier_key: SecretStr = Field(min_length=32)
+    """Wraps the data keys that seal what is never kept readable: national identifiers. Without it they are lost."""
+
+    identifier_key_before: SecretStr | None = Field(default=None, min_length=32)
+    """The key that ``identifier_key`` replaces, until every process runs with the new one."""
+
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
 

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
 from clinic_net.records.model import Resource, Version
+from clinic_net.records.sealing import opened
 from clinic_net.records.shapes import Stored
 from clinic_net.records.store import labels_in, visible
 from clinic_net.records.trail import noted
@@ -113,8 +114,8 @@ async def copies(
     found: dict[Named, Copy] = {}
     seen: list[Stored] = []
     for rtype, fid, version, size, text, patient, tenant, labels, updated, author in rows:
-        body = None if text is None else bytes(text)
-        found[Named(rtype, fid, version)] = Copy(size, body, patient)
+        body = None if text is None else opened(bytes(text), rtype, fid)
+        found[Named(rtype, fid, version)] = Copy(size if body is None else len(body), body, patient)
         if body is not None:
             seen.append(
                 Stored(

@@ -29,6 +29,7 @@ from clinic_net.access.policy import Columns, Record, RecordScope, predicate
 from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import address_of
 from clinic_net.records.model import ConditionRow, Resource, Version
+from clinic_net.records.sealing import TYPES, opened
 
 
 class Head(NamedTuple):
@@ -73,7 +74,11 @@ HEAD: tuple[Any, ...] = (
 
 
 def head_of(row: Any) -> Head:
-    return Head(*row[: len(HEAD)])
+    """Return a row that begins with ``HEAD``; what is sealed in its body is opened here."""
+    head = Head(*row[: len(HEAD)])
+    if head.rtype in TYPES and head.body is not None:
+        return head._replace(body=opened(head.body, head.rtype, head.fid))
+    return head
 
 
 def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resource) -> ColumnElement[bool]:
@@ -266,7 +271,7 @@ async def versions(
     )
     if before is not None:
         statement = statement.where(col(Version.version) < before)
-    return [Logged(*row) for row in (await (await s.connection()).execute(statement)).all()]
+    return [_logged_of(row) for row in (await (await s.connection()).execute(statement)).all()]
 
 
 async def version(
@@ -275,7 +280,7 @@ async def version(
     """Return one version of a resource."""
     statement = _logged().where(col(Version.rid) == rid, col(Version.version) == number, visible(scope, now))
     row = (await (await s.connection()).execute(statement)).one_or_none()
-    return None if row is None else Logged(*row)
+    return None if row is None else _logged_of(row)
 
 
 def _logged() -> Any:
@@ -285,7 +290,14 @@ def _logged() -> Any:
         col(Version.method),
         col(Version.author),
         col(Version.body),
+        col(Resource.rtype),
+        col(Resource.fid),
     ).join(Resource, and_(col(Resource.rid) == col(Version.rid)))
+
+
+def _logged_of(row: Any) -> Logged:
+    body = None if row.body is None else opened(row.body, row.rtype, row.fid)
+    return Logged(row.version, row.updated, row.method, row.author, body)
 
 
 async def hold_conditions(s: AsyncSession, keys: Sequence[int], *, scope: RecordScope, now: datetime) -> None:

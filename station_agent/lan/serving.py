@@ -31,12 +31,14 @@ class _Beside(uvicorn.Server):
 
 def door(app: Starlette, host: str, port: int, files: Files) -> uvicorn.Server:
     """Return the network's door: TLS 1.2 or newer, and a certificate of the station's authority at the other end."""
-    return _Beside(
-        uvicorn.Config(
-            app, host=host, port=port, ssl_certfile=files.chain, ssl_keyfile=files.key,
-            ssl_ca_certs=str(files.authority), ssl_cert_reqs=ssl.CERT_REQUIRED, lifespan="off", **HOW,
-        )
+    config = uvicorn.Config(
+        app, host=host, port=port, ssl_certfile=files.chain, ssl_keyfile=files.key,
+        ssl_ca_certs=str(files.trusted), ssl_cert_reqs=ssl.CERT_REQUIRED, lifespan="off", **HOW,
     )  # fmt: skip
+    config.load()
+    assert config.ssl is not None
+    config.ssl.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    return _Beside(config)
 
 
 def run(app: Starlette, host: str, port: int, beside: uvicorn.Server | None, *, over: asyncio.Event) -> None:

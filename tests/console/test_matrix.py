@@ -300,6 +300,7 @@ MATRIX: dict[str, Row] = {
     # This citizen's record has not arrived yet.
     "GET /me": _page(200, "citizen"),
     "GET /me/copy": _page(404, "citizen"),
+    "GET /me/children/{relation}": _page(404, "citizen"),
     "POST /me/consents": _written(404, "citizen", decision="deny", facility="11007"),
     "POST /me/consents/{consent_id}/withdraw": _written(404, "citizen"),
     "POST /me/corrections": _written(404, "citizen", words="Sai tên"),
@@ -310,6 +311,7 @@ MATRIX: dict[str, Row] = {
     "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
     "GET /emergencies": _page(200, "operator", "auditor"),
+    "GET /emergencies/waiting": _page(200, "operator", "auditor"),
     "POST /emergencies/{opening}/review": _written(
         404, "operator", "auditor", outcome="justified", words="Đúng"
     ),

@@ -56,6 +56,12 @@ class Door:
 
 @pytest.fixture
 async def door(station: Station) -> AsyncIterator[Door]:
+    async with opened(station) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def opened(station: Station) -> AsyncIterator[Door]:
     directory = station.agent.options.directory
     files = authority.prepare(directory, [HOST], now=NOW)
     with socket.socket() as probe:
@@ -85,6 +91,27 @@ async def test_nobody_else_is_spoken_to(door: Door, tmp_path: Path) -> None:
     for context in (stranger(door.directory), foreign):
         with pytest.raises(httpx.TransportError):
             await door.get(context)
+
+
+async def test_a_device_that_was_lost_is_let_in_no_more_and_the_others_are(station: Station) -> None:
+    directory = station.agent.options.directory
+    async with opened(station) as door:
+        lost, kept = device(directory, "lost"), device(directory, "kept")
+        assert [(await door.get(one)).status_code for one in (lost, kept)] == [200, 200]
+    with contextlib.redirect_stdout(StringIO()) as told, contextlib.redirect_stderr(StringIO()):
+        assert cli.main(["device", "revoke", "stolen", "--data", str(directory)]) == cli.REFUSED
+        assert cli.main(["device", "revoke", "lost", "--data", str(directory)]) == cli.OK
+        told.truncate(0)
+        told.seek(0)
+        assert cli.main(["device", "list", "--data", str(directory)]) == cli.OK
+    assert [(one["name"], one["revoked"]) for one in json.loads(told.getvalue())] == [
+        ("lost", True),
+        ("kept", False),
+    ]
+    async with opened(station) as door:
+        assert (await door.get(kept)).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            await door.get(lost)
 
 
 async def test_a_device_that_does_not_know_the_station_does_not_go_on(door: Door) -> None:
