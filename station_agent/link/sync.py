@@ -24,7 +24,7 @@ from station_agent.link.pushing import LIMITS, REMEMBERED, UNREADABLE, Pushing, 
 from station_agent.link.reporting import report
 from station_agent.link.signing import Signer
 from station_agent.link.standing import Asking
-from station_agent.link.state import Link, LinkState
+from station_agent.link.state import STICKY, Link, LinkState
 from station_agent.link.tokens import Tokens
 from station_agent.store import (
     Database,
@@ -207,6 +207,7 @@ class Syncing:
             await self._step(client, step)
 
     async def _step(self, client: httpx.AsyncClient, step: Step) -> None:
+        before = self._link.state
         try:
             more = await self._do(client, step)
         except Revoked:
@@ -227,7 +228,10 @@ class Syncing:
             lane = step.lane if step.do in (Do.PUSH, Do.SNAPSHOT, Do.FILE) else Lane.CARE
             self._costs.append((lane, *self._line.spent()))
         self.half.done(step, self._timer(), more=more)
-        self._link.now_is(LinkState.ONLINE, at=self._clock())
+        if (
+            self._link.state is before or self._link.state not in STICKY
+        ):  # else the socket heard worse meanwhile
+            self._link.now_is(LinkState.ONLINE, at=self._clock())
 
     async def _do(self, client: httpx.AsyncClient, step: Step) -> bool:
         """Do one exchange; whether a pull has more."""

@@ -22,7 +22,7 @@ from clinic_net.protocol.sync import (
     frames,
 )
 from station_agent.ids import new_id
-from station_agent.store import outbox, settings
+from station_agent.store import departures, outbox, settings
 from station_agent.store.database import Tx
 
 KEEP = timedelta(days=30)
@@ -31,6 +31,8 @@ KEEP_BYTES = 64 * 1024 * 1024
 """How much settled batches may take at most; the oldest go first."""
 ASK_DEFERRED_EVERY = timedelta(minutes=10)
 MAX_ASKS = 100
+LEVEL = 19
+"""Of the compression: 64 bytes a record in batches of 50 instead of 71 at level 9, for 20 ms a batch (measured)."""
 
 Sign = Callable[[bytes], str]
 """Returns the device's signature (base64url of r ‖ s) of a stream."""
@@ -92,10 +94,10 @@ def next_of(tx: Tx, lane: Lane, maker: Maker, limit: Limit, *, now: datetime) ->
     found = open_in(tx, lane)
     if found is not None:
         return found
-    ops = outbox.next_ops(tx, lane, max_ops=1 if apart(tx, lane) else limit.ops, max_bytes=limit.text)
+    ops = departures.next_ops(tx, lane, max_ops=1 if apart(tx, lane) else limit.ops, max_bytes=limit.text)
     if ops:
         return make(tx, lane, _fitting(ops, limit), maker, now=now)
-    before = outbox.blocked_by(tx, lane)
+    before = departures.blocked_by(tx, lane)
     return None if before is None else open_in(tx, before)
 
 
@@ -106,10 +108,10 @@ def size_of_next(tx: Tx, lane: Lane, limit: Limit) -> int:
     ).fetchone()
     if row is not None:
         return int(row[0]) + OVERHEAD
-    size = outbox.size_of_next(tx, lane, max_ops=limit.ops, max_bytes=limit.text)
+    size = departures.size_of_next(tx, lane, max_ops=limit.ops, max_bytes=limit.text)
     if size:
         return size // RATIO + OVERHEAD
-    before = outbox.blocked_by(tx, lane)
+    before = departures.blocked_by(tx, lane)
     return 0 if before is None else size_of_next(tx, before, limit)
 
 
@@ -133,12 +135,12 @@ def make(tx: Tx, lane: Lane, ops: Sequence[tuple[OpHead, bytes]], maker: Maker, 
         offset_ms=maker.offset_ms,
     )  # fmt: skip
     stream = frames.write(head, ops)
-    body, coding = codec.compress(stream, codec.newest())
+    body, coding = codec.compress(stream, codec.newest(), level=LEVEL)
     made = tx.execute(
         "insert into batch (epoch, lane, seq, body, coding, signature, made_at) values (?, ?, ?, ?, ?, ?, ?)",
         (epoch, int(lane), seq, body, coding, maker.sign(stream), now.isoformat()),
     ).lastrowid
-    outbox.leave(tx, [op.op for op, _ in ops], int(made or 0))
+    departures.leave(tx, [op.op for op, _ in ops], int(made or 0))
     row = tx.execute("select * from batch where id = ?", (made,)).fetchone()
     return _batch(tx, row)
 
@@ -148,7 +150,7 @@ def dissolve(tx: Tx, batch: Batch, *, apart: bool) -> None:
 
     With ``apart`` its operations go one by one from now on, so that the bad one is found.
     """
-    outbox.take_back(tx, batch.id)
+    departures.take_back(tx, batch.id)
     if int(settings.get(tx, _counter(batch.epoch, batch.lane)) or 1) == batch.seq + 1:
         tx.execute("delete from batch where id = ?", (batch.id,))
         settings.put(tx, _counter(batch.epoch, batch.lane), str(batch.seq))
@@ -245,7 +247,7 @@ def adopt(tx: Tx, epoch: str) -> int:
     Return how many operations that is.
     """
     open_ones = tx.execute("select id from batch where state <> 'settled'").fetchall()
-    moved = sum(outbox.take_back(tx, row["id"]) for row in open_ones)
+    moved = sum(departures.take_back(tx, row["id"]) for row in open_ones)
     tx.execute("delete from batch where state <> 'settled'")
     settings.put(tx, "db_epoch", epoch)
     return moved
