@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
@@ -13,6 +13,7 @@ from tests.faults.feeds import fresh_copy
 from tests.faults.world import Station, World
 
 STATIONS = 2
+EXAMPLES = 8
 
 
 def machine(world: World) -> type[RuleBasedStateMachine]:
@@ -120,7 +121,7 @@ def test_nothing_is_lost_or_done_twice_in_any_weather(world: World) -> None:
     run_state_machine_as_test(
         machine(world),
         settings=settings(
-            max_examples=12, stateful_step_count=20, deadline=None, derandomize=True, database=None,
-            suppress_health_check=list(HealthCheck), print_blob=True,
+            max_examples=EXAMPLES, stateful_step_count=20, deadline=None, derandomize=True, database=None,
+            suppress_health_check=list(HealthCheck), print_blob=True, phases=(Phase.explicit, Phase.generate),
         ),  # fmt: skip
     )

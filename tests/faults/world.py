@@ -105,6 +105,10 @@ class World:
             )
         return code
 
+    def deliver_news(self) -> None:
+        """Let the worker do what the records stored until now make necessary: feeds, among others."""
+        self.do(self.hub.jobs.run_pending())
+
     def at_hub(self, rtype: str, rid: str) -> tuple[Resource, int] | None:
         """Return a record as the hub has it, without what the hub adds, and its version; None where there is none."""
         return self.do(self._read(rtype, rid))
@@ -209,6 +213,9 @@ class Station:
             desk = Desk(tx, now=clock.now(), by="nurse:tests")
             for resource in resources:
                 desk.put(resource, lane=lane)
+                if lane is Lane.URGENT:  # as the page does: what a call speaks of goes with it
+                    of = resource["subject"]["reference"].removeprefix("Patient/")
+                    outbox.promote(tx, [("Patient", of)], lane)
 
         self.look(keep)
 
@@ -232,6 +239,8 @@ class Station:
         for _ in range(ROUNDS):
             good = self.exchange()
             if good and not self.counts().total:
+                self.world.deliver_news()
+                self.exchange()
                 return
         raise AssertionError(f"{self.counts()} after {ROUNDS} exchanges")
 
