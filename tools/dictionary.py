@@ -43,7 +43,7 @@ def samples() -> Iterator[bytes]:
 
 def train(size: int) -> bytes:
     """Return a dictionary of at most ``size`` bytes; the same program gives the same one."""
-    learnt = list(samples())
+    learnt: list[bytes | bytearray | memoryview[int]] = list(samples())
     print(f"{len(learnt):,} samples, {sum(map(len, learnt)):,} bytes", file=sys.stderr)
     return zstandard.train_dictionary(size, learnt, k=1024, d=8, level=codec.LEVEL).as_bytes()
 
@@ -72,7 +72,9 @@ def measure() -> Iterator[str]:
 
 def main() -> int:
     """Train, or measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--train", action="store_true", help="write the next number")
     parser.add_argument("--size", type=int, default=SIZE, help="at most so many bytes")
     arguments = parser.parse_args()

@@ -8,7 +8,18 @@ FAMILY = (
 )  # fmt: skip
 MIDDLE = {
     "male": ("Văn", "Hữu", "Đức", "Minh", "Quang", "Xuân", "Công", "A", "Đình", "Thanh"),
-    "female": ("Thị", "Thị Thu", "Ngọc", "Thị Bích", "Thị Hồng", "Thu", "Thị Mỹ", "Thị Kim", "Phương", "Diệu"),
+    "female": (
+        "Thị",
+        "Thị Thu",
+        "Ngọc",
+        "Thị Bích",
+        "Thị Hồng",
+        "Thu",
+        "Thị Mỹ",
+        "Thị Kim",
+        "Phương",
+        "Diệu",
+    ),
 }
 GIVEN = (
     "An", "Anh", "Bình", "Chi", "Chính", "Cường", "Dung", "Dũng", "Giang", "Hà", "Hạnh", "Hiền", "Hiếu", "Hòa", "Hoa",

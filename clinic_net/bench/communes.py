@@ -88,9 +88,8 @@ class Commune:
         if self._random.random() < _ALLERGIC:
             made.append(self._allergy(patient["id"], at))
         visits = [self._visit(patient["id"], at, step) for step in range(self._about(_VISITED))]
-        for visit in visits:
-            made.append(visit)
-        spread = visits or [None]
+        made += visits
+        spread: list[Resource | None] = [*visits] or [None]
         for count, make in (
             (_OBSERVED, self._observation),
             (_DIAGNOSED, self._condition),
@@ -124,7 +123,9 @@ class Commune:
             saved += [self._observation(patient, visit, now) for _ in range(self._random.choice((3, 4, 5)))]
             if self._random.random() < 0.8:
                 saved.append(self._condition(patient, visit, now))
-            saved += [self._prescription(patient, visit, now) for _ in range(self._random.choice((0, 1, 1, 2)))]
+            saved += [
+                self._prescription(patient, visit, now) for _ in range(self._random.choice((0, 1, 1, 2)))
+            ]
             if self._random.random() < 0.1:
                 saved.append(self._vaccination(patient, visit, now))
             yield saved
@@ -156,7 +157,9 @@ class Commune:
                     "given": [*middle.split(), given],
                 }
             ],
-            "telecom": [{"system": "phone", "value": f"0{self._pick('35789')}{self._digits(8)}", "use": "mobile"}],
+            "telecom": [
+                {"system": "phone", "value": f"0{self._pick('35789')}{self._digits(8)}", "use": "mobile"}
+            ],
             "gender": gender,
             "birthDate": born.isoformat(),
             "address": [
@@ -196,7 +199,9 @@ class Commune:
             "meta": {"profile": [_VN + "vn-core-encounter"]},
             "status": "finished",
             "class": {"system": _HL7 + "v3-ActCode", "code": "AMB", "display": "ambulatory"},
-            "type": [{"coding": [{"system": _SNOMED, "code": "185345009", "display": "Encounter for symptom"}]}],
+            "type": [
+                {"coding": [{"system": _SNOMED, "code": "185345009", "display": "Encounter for symptom"}]}
+            ],
             "subject": {"reference": f"Patient/{patient}"},
             "participant": [{"individual": {"display": self._pick(words.STAFF)}}],
             "period": {"start": _instant(start), "end": _instant(end)},
@@ -255,7 +260,9 @@ class Commune:
             "resourceType": "Condition",
             "id": str(self._uuid(at)),
             "clinicalStatus": _concept(_HL7 + "condition-clinical", self._pick(("active", "resolved"))),
-            "verificationStatus": _concept(_HL7 + "condition-ver-status", self._pick(("confirmed", "provisional"))),
+            "verificationStatus": _concept(
+                _HL7 + "condition-ver-status", self._pick(("confirmed", "provisional"))
+            ),
             "category": [_concept(_HL7 + "condition-category", "encounter-diagnosis", "Encounter Diagnosis")],
             "code": _concept(_ICD, code, shown),
             "subject": {"reference": f"Patient/{patient}"},
@@ -320,7 +327,9 @@ class Commune:
 
     def _allergy(self, patient: str, at: datetime) -> Resource:
         code, name = self._pick(words.ALLERGENS)
-        substance = _concept("http://www.nlm.nih.gov/research/umls/rxnorm", code, name) if code else {"text": name}
+        substance = (
+            _concept("http://www.nlm.nih.gov/research/umls/rxnorm", code, name) if code else {"text": name}
+        )
         return {
             "resourceType": "AllergyIntolerance",
             "id": str(self._uuid(at)),

@@ -1,7 +1,6 @@
 """One hub for the tests of a module."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 

@@ -45,7 +45,10 @@ class Sky(httpx.AsyncBaseTransport):
         if fault is Fault.SHORT_ANSWER:
             headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
             return httpx.Response(
-                answer.status_code, headers=headers, stream=_Raw(answer.extensions["raw"][:after]), request=request
+                answer.status_code,
+                headers=headers,
+                stream=_Raw(answer.extensions["raw"][:after]),
+                request=request,
             )
         return httpx.Response(
             answer.status_code, headers=answer.headers, stream=_Raw(answer.extensions["raw"]), request=request

@@ -39,7 +39,9 @@ class Agent:
         Raises:
             AgentFailed: the hub refuses.
         """
-        await _done("station_agent.cli", "enrol", "--hub", self.hub, "--code", code, "--data", str(self.folder))
+        await _done(
+            "station_agent.cli", "enrol", "--hub", self.hub, "--code", code, "--data", str(self.folder)
+        )
 
     async def save(self, saved: Iterable[Sequence[Resource]]) -> int:
         """Save records as the desk does, each list in a transaction of its own; return how many there were."""
@@ -104,7 +106,9 @@ async def _done(module: str, *arguments: str, given: bytes = b"") -> str:
     )  # fmt: skip
     out, err = await running.communicate(given)
     if running.returncode:
-        raise AgentFailed(f"{arguments[0]} ended with {running.returncode}: {err.decode(errors='replace')[-400:]}")
+        raise AgentFailed(
+            f"{arguments[0]} ended with {running.returncode}: {err.decode(errors='replace')[-400:]}"
+        )
     return out.decode()
 
 

@@ -18,7 +18,9 @@ from clinic_net.bench.sync.stations import Refused
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be asked for."""
     parser.add_argument("--quick", action="store_true", help="a little of everything: does it run?")
-    parser.add_argument("--only", action="append", choices=report.ROWS, help="a row; may be given several times")
+    parser.add_argument(
+        "--only", action="append", choices=report.ROWS, help="a row; may be given several times"
+    )
     parser.add_argument("--processes", type=int, default=2, help="of the hub that is started")
     parser.add_argument("--stations", type=int, help="how many come back at once")
     parser.add_argument("--records", type=int, help="how many each of them brings")
@@ -34,14 +36,14 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     size = report.QUICK if arguments.quick else report.Size()
     given = {"returning": arguments.stations, "returning_records": arguments.records}
-    size = report.Size(**{**vars(size), **{name: value for name, value in given.items() if value is not None}})
+    size = report.Size(
+        **{**vars(size), **{name: value for name, value in given.items() if value is not None}}
+    )
     codes = []
     if arguments.codes is not None:
         pairs = (line.split() for line in arguments.codes.read_text("utf-8").splitlines() if line.strip())
         codes = [(pair[0], pair[1]) for pair in pairs]
-    options = report.Options(
-        size, arguments.processes, arguments.url, codes, frozenset(arguments.only or ())
-    )
+    options = report.Options(size, arguments.processes, arguments.url, codes, frozenset(arguments.only or ()))
 
     def say(words: str) -> None:
         print(words, file=sys.stderr, flush=True)

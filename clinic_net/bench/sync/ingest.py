@@ -12,7 +12,6 @@ from clinic_net.bench.load import Client, Unanswered
 from clinic_net.bench.sync.stations import Batch, Refused, Station
 from clinic_net.kernel import clock
 
-
 Say = Callable[[str], None]
 
 _LEVEL = 3
@@ -94,5 +93,3 @@ async def _applied(stations: Sequence[Station], clients: Sequence[Client], last:
         left = [each for each, done in zip(left, told, strict=True) if not done]
         if left:
             await asyncio.sleep(_ASK_EVERY_S)
-
-

@@ -1,7 +1,7 @@
 """PouchDB from npm, replicating the same records to an express-pouchdb server through the same counting link.
 
-Its packages come from their lock (``../pouchdb``) with the environment's npm, into a folder that is deleted; where there
-is no npm the comparison is left out, and says so.
+Its packages come from their lock (``../pouchdb``) with the environment's npm, into a folder that is deleted; where
+there is no npm the comparison is left out, and says so.
 """
 
 import asyncio
@@ -35,7 +35,9 @@ async def measure(records: Sequence[Resource], *, batch: int) -> dict[str, Any]:
     with TemporaryDirectory(prefix="clinic-net-pouchdb-") as folder:
         place = Path(folder)
         shutil.copytree(SOURCE, place, dirs_exist_ok=True)
-        await _run(_tool("npm"), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", at=place)
+        await _run(
+            _tool("npm"), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", at=place
+        )
         documents = place / "documents.ndjson"
         documents.write_text("".join(f"{_document(each)}\n" for each in records), "utf-8")
         return await _replicate(place, documents, batch)

@@ -198,7 +198,9 @@ async def _watch(hub: MeasuredHub, course: Course, returning: Sequence[Returning
         if clock.monotonic() - told > _TELL_EVERY_S:
             told = clock.monotonic()
             done = sum(each.taken for each in returning)
-            say(f"{len(course.drained):,} stations done, {done:,} records durable, {course.refused:,} sent away")
+            say(
+                f"{len(course.drained):,} stations done, {done:,} records durable, {course.refused:,} sent away"
+            )
         await asyncio.sleep(0.5)
 
 
@@ -216,7 +218,9 @@ async def _missing(hub: MeasuredHub, returning: Sequence[Returning]) -> int | No
     return missing
 
 
-def _told(course: Course, returning: Sequence[Returning], *, drained: float, applied: float) -> dict[str, Any]:
+def _told(
+    course: Course, returning: Sequence[Returning], *, drained: float, applied: float
+) -> dict[str, Any]:
     urgent = sorted(course.urgent)
     return {
         "stations": len(returning),

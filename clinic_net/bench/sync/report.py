@@ -187,7 +187,13 @@ def judged(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         reached = figures.get(row, {}).get(name)
         if reached is not None:
             good = reached <= bound if sense == "at most" else reached >= bound
-            yield {"row": row, "figure": name, "reached": reached, "asked": f"{sense} {bound:g}", "good": good}
+            yield {
+                "row": row,
+                "figure": name,
+                "reached": reached,
+                "asked": f"{sense} {bound:g}",
+                "good": good,
+            }
     ours = figures.get("bytes", {})
     theirs = ours.get("pouchdb", {}).get("steady push")
     if theirs is not None:

@@ -24,7 +24,9 @@ _WITHIN_S = 1800.0
 _APPLIED_EVERY_S = 1.0
 
 
-async def measure(hub: MeasuredHub, station: Station, folder: Path, *, people: int, say: Say) -> dict[str, Any]:
+async def measure(
+    hub: MeasuredHub, station: Station, folder: Path, *, people: int, say: Say
+) -> dict[str, Any]:
     """Fill a commune, then let a computer that has nothing take it over, in ``folder``."""
     bytes_of_json, packed, count = await _fill(hub, station, people, say)
     await hub.settled()
@@ -62,7 +64,7 @@ async def _fill(hub: MeasuredHub, station: Station, people: int, say: Say) -> tu
         if count % (_PUSH * 50) == 0:
             say(f"{count:,} records pushed")
     packed += len(packing.flush())
-    while not await station.became_of(client, Lane.CARE, station.sent[Lane.CARE]):
+    while not await station.became_of(client, Lane.CARE, station.sent[Lane.CARE]):  # noqa: ASYNC110 -- it is asked
         await asyncio.sleep(_APPLIED_EVERY_S)
     client.close()
     return plain, packed, count
@@ -71,5 +73,3 @@ async def _fill(hub: MeasuredHub, station: Station, people: int, say: Say) -> tu
 def _register(commune: Commune) -> Iterator[tuple[OpHead, bytes]]:
     for number, resource in enumerate(commune.records(), 1):
         yield operation(number, resource, tx=number)
-
-

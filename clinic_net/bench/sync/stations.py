@@ -1,4 +1,4 @@
-"""Stations without a disk: a device with its key, tokens as a station asks for them, batches in the order of a chain."""
+"""Stations without a disk: a device with its key, tokens as a station asks for them, batches in their order."""
 
 import asyncio
 import base64
@@ -122,7 +122,9 @@ class Station:
             }
         )
         answer = await client.ask(
-            Request("POST", access.TOKEN_PATH, form.encode(), content_type="application/x-www-form-urlencoded")
+            Request(
+                "POST", access.TOKEN_PATH, form.encode(), content_type="application/x-www-form-urlencoded"
+            )
         )
         if answer.status != 200:
             raise Refused(answer)
@@ -202,7 +204,7 @@ async def enrolled(hub: MeasuredHub, count: int, *, codes: Sequence[tuple[str, s
     async with open_hub(hub.settings) as opened:
         async with opened.sessions() as session, session.begin():
             await directory.seed_network(session, sites=max(count, 20))
-        sites = [row.code for row in network.rows(sites=max(count, 20)) if isinstance(row, network.Site)]
+        sites = network.site_codes(sites=max(count, 20))
         for start in range(0, count, _TOGETHER):
             async with opened.sessions() as session, session.begin():
                 for site in sites[start : min(start + _TOGETHER, count)]:

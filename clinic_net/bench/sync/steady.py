@@ -1,4 +1,4 @@
-"""What a record costs on the wire in steady work: batches of 50, every byte at the socket, beside the least there is."""
+"""What a record costs on the wire in steady work: batches of 50, every byte at the socket, beside the floor."""
 
 import itertools
 from collections.abc import Sequence
@@ -37,7 +37,9 @@ def first(saved: Sequence[list[Resource]], records: int) -> list[Resource]:
     return list(itertools.islice(itertools.chain.from_iterable(saved), records))
 
 
-async def measure(hub: MeasuredHub, station: Station, saved: Sequence[list[Resource]], records: int) -> dict[str, Any]:
+async def measure(
+    hub: MeasuredHub, station: Station, saved: Sequence[list[Resource]], records: int
+) -> dict[str, Any]:
     """Push so many records from one station through a counting link."""
     address = urlsplit(hub.url)
     ops = list(itertools.islice(framed.operations(saved), records))
