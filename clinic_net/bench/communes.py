@@ -88,8 +88,8 @@ class Commune:
         if self._random.random() < _ALLERGIC:
             made.append(self._allergy(patient["id"], at))
         visits = [self._visit(patient["id"], at, step) for step in range(self._about(_VISITED))]
-        made.extend(visits)
-        spread: list[dict[str, Any] | None] = [*visits] or [None]
+        made += visits
+        spread: list[Resource | None] = [*visits] or [None]
         for count, make in (
             (_OBSERVED, self._observation),
             (_DIAGNOSED, self._condition),
@@ -97,8 +97,8 @@ class Commune:
             (_TAKEN, self._vaccination),
         ):
             for number in range(self._about(count)):
-                during = spread[number % len(spread)]
-                made.append(make(patient["id"], during, self._when(during, at)))
+                visit = spread[number % len(spread)]
+                made.append(make(patient["id"], visit, self._when(visit, at)))
         if last:
             made.append(self._group(household, at, home))
         return Person(patient["id"], tuple(made))

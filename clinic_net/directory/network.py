@@ -101,6 +101,11 @@ def practitioner_ids(rows: list[SQLModel]) -> list[UUID]:
     return [row.id for row in rows if isinstance(row, Practitioner)]
 
 
+def site_codes(*, sites: int = SITES) -> list[str]:
+    """Return the codes of the network's sites."""
+    return [row.code for row in rows(sites=sites) if isinstance(row, Site)]
+
+
 def rows(*, sites: int = SITES) -> Iterator[SQLModel]:
     """Yield every row of the directory. The same arguments give the same rows, for ever.
 

@@ -1,4 +1,4 @@
-"""One hub and four stations for the whole of these tests; a station belongs to one module."""
+"""One hub and five stations for the whole of these tests; a station belongs to one module."""
 
 from collections.abc import AsyncIterator
 
@@ -14,8 +14,8 @@ from clinic_net.kernel.settings import HubSettings
 from tests.e2e.support import Network, Site, free_ports
 from tools.demo.network import DemoNetwork
 
-SITES = ("00004-01", "00008-01", "00025-01", "00070-01")
-"""Four of Hà Nội; all are backed by the same centre."""
+SITES = ("00004-01", "00008-01", "00025-01", "00070-01", "00073-01")
+"""Five of Hà Nội; all are backed by the same centre."""
 
 
 async def _people(hub: Hub, site: str) -> dict[str, str]:

@@ -4,21 +4,23 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
+import psycopg
 from fastapi import FastAPI
+from sqlalchemy.engine import URL, make_url
 
 from clinic_net.access import service as access
 from clinic_net.access.policy import hub_scope
 from clinic_net.app import create_app
 from clinic_net.directory import network
 from clinic_net.directory import service as directory
-from clinic_net.directory.model import Site
 from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.hub import Hub, open_hub
 from clinic_net.kernel.settings import HubSettings
@@ -40,6 +42,15 @@ ROUNDS = 60
 SITES = 400
 
 
+def run_at(address: URL, statement: str) -> None:
+    """Run a statement of an administrator beside a database."""
+    place = address.set(database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(
+        place.replace("postgresql+psycopg://", "postgresql://"), autocommit=True
+    ) as connection:
+        connection.execute(statement)
+
+
 class World:
     """One hub in a loop of its own thread; a test's own thread tells it what to do next, and waits."""
 
@@ -48,54 +59,84 @@ class World:
         self.folder = folder
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="world", daemon=True)
-        self._over = asyncio.Event()
+        self._opened: AsyncExitStack
+        self.running: list[Station] = []
         self.hub: Hub
         self.app: FastAPI
-        self._sites: Iterator[str] = iter(
-            [row.code for row in network.rows(sites=SITES) if isinstance(row, Site)]
-        )
+        self._sites: Iterator[str] = iter(network.site_codes(sites=SITES))
 
     @contextmanager
     def turning(self) -> Iterator["World"]:
         """Run it while the block does."""
         self._thread.start()
-        opened = threading.Event()
-        task = asyncio.run_coroutine_threadsafe(self._open(opened), self._loop)
-        while not opened.wait(0.2):
-            if task.done():
-                task.result()
         try:
+            self.do(self._open())
+            self.do(self._seed())
             yield self
         finally:
-            self._loop.call_soon_threadsafe(self._over.set)
-            task.result(60)
+            for station in list(self.running):
+                station.stop()
+            self.do(self._close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
 
-    async def _open(self, opened: threading.Event) -> None:
-        async with open_hub(self.settings) as self.hub:
-            self.app = create_app(self.settings, with_worker=False)
-            self.app.state.hub = self.hub
-            async with self.hub.sessions() as session, session.begin():
-                await directory.seed_network(session, sites=SITES)
-            opened.set()
-            await self._over.wait()
+    async def _open(self) -> None:
+        self._opened = AsyncExitStack()
+        self.hub = await self._opened.enter_async_context(open_hub(self.settings))
+        self.app = create_app(self.settings, with_worker=False)
+        self.app.state.hub = self.hub
+
+    async def _close(self) -> None:
+        await self._opened.aclose()
+
+    async def _seed(self) -> None:
+        async with self.hub.sessions() as session, session.begin():
+            await directory.seed_network(session, sites=SITES)
+
+    @contextmanager
+    def backed_up(self) -> Iterator[Callable[[], None]]:
+        """Copy the hub's database; give a function that puts the copy in its place, as after a broken disk."""
+        address = make_url(self.settings.database)
+        copy = f"copy_{uuid4().hex[:12]}"
+        self.do(self._close())
+        run_at(address, f"create database {copy} template {address.database}")
+        self.do(self._open())
+
+        def restore() -> None:
+            self.do(self._close())
+            place = address.set(database=copy).render_as_string(hide_password=False)
+            self.settings = self.settings.model_copy(update={"database": place})
+            self.do(self._open())
+
+        before = self.settings
+        try:
+            yield restore
+        finally:
+            self.do(self._close())
+            self.settings = before
+            run_at(address, f"drop database {copy} with (force)")
+            self.do(self._open())
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Let the loop do something, and return what came of it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(120)
 
-    def transport(self) -> httpx.ASGITransport:
-        return httpx.ASGITransport(self.app, raise_app_exceptions=True)
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Return the way to the hub, whichever application is it at the time."""
+        return _Hub(self)
 
     def station(self, site: str | None = None) -> "Station":
         """Enrol a computer of a site that had none, or of ``site``."""
-        code_of = site or next(self._sites)
+        at = site or next(self._sites)
         folder = self.folder / uuid4().hex
-        code = self.do(self._code(code_of))
+        self.enrol(folder, at)
+        return Station(self, at, folder).start()
+
+    def enrol(self, folder: Path, site: str) -> None:
+        """Make a folder a site's, with a new code."""
+        code = self.do(self._code(site))
         enrol(folder, hub=self.settings.public_url, code=code, now=clock.now(), transport=_Blocking(self))
-        return Station(self, code_of, folder).start()
 
     async def _code(self, site: str) -> str:
         async with self.hub.sessions() as session, session.begin():
@@ -103,6 +144,10 @@ class World:
                 session, site, by="operator:tests", now=self.hub.now(), key=self.settings.token_key
             )
         return code
+
+    def deliver_news(self) -> None:
+        """Let the worker do what the records stored until now make necessary: feeds, among others."""
+        self.do(self.hub.jobs.run_pending())
 
     def at_hub(self, rtype: str, rid: str) -> tuple[Resource, int] | None:
         """Return a record as the hub has it, without what the hub adds, and its version; None where there is none."""
@@ -118,6 +163,14 @@ class World:
         resource.pop("meta", None)
         return resource, found.version
 
+    def revoke(self, site: str) -> None:
+        """Let a site's device speak no longer."""
+        self.do(self._revoke(site))
+
+    async def _revoke(self, site: str) -> None:
+        async with self.hub.sessions() as session, session.begin():
+            await access.revoke_device(session, site=site, by="operator:tests", now=self.hub.now())
+
     def writes(self, resource: Resource, tenant: str) -> None:
         """Store a record about a station's patient at the hub, as a doctor there does."""
         self.do(self._write(resource, tenant))
@@ -131,6 +184,19 @@ class World:
             )  # fmt: skip
             await records.tell(session, news)
         await self.hub.jobs.run_pending()
+
+
+class _Hub(httpx.AsyncBaseTransport):
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        app = httpx.ASGITransport(self._world.app, raise_app_exceptions=True)
+        answer = await app.handle_async_request(request)
+        answer.headers["date"] = format_datetime(
+            self._world.hub.now(), usegmt=True
+        )  # the server's part, in life
+        return answer
 
 
 class _Blocking(httpx.BaseTransport):
@@ -151,7 +217,7 @@ class _Blocking(httpx.BaseTransport):
 
 @dataclass
 class Station:
-    """One computer: its folder, its agent while it runs, its sky; and what was saved there, by a nurse who remembers."""
+    """One computer: its folder, its agent while it runs, its sky; and what a nurse saved there."""
 
     world: World
     site: str
@@ -170,6 +236,7 @@ class Station:
     def start(self) -> "Station":
         """Switch the computer on."""
         self.world.do(self._start())
+        self.world.running.append(self)
         return self
 
     async def _start(self) -> None:
@@ -178,6 +245,7 @@ class Station:
 
     def stop(self) -> None:
         """Switch it off."""
+        self.world.running.remove(self)
         self.world.do(self._stop())
 
     async def _stop(self) -> None:
@@ -208,6 +276,9 @@ class Station:
             desk = Desk(tx, now=clock.now(), by="nurse:tests")
             for resource in resources:
                 desk.put(resource, lane=lane)
+                if lane is Lane.URGENT:  # as the page does: what a call speaks of goes with it
+                    of = resource["subject"]["reference"].removeprefix("Patient/")
+                    outbox.promote(tx, [("Patient", of)], lane)
 
         self.look(keep)
 
@@ -231,6 +302,8 @@ class Station:
         for _ in range(ROUNDS):
             good = self.exchange()
             if good and not self.counts().total:
+                self.world.deliver_news()
+                self.exchange()
                 return
         raise AssertionError(f"{self.counts()} after {ROUNDS} exchanges")
 

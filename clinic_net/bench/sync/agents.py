@@ -28,7 +28,7 @@ _HERE = """
 
 
 async def restored(hub: MeasuredHub, site: str, *, records: int, runs: int, say: Say) -> dict[str, Any]:
-    """Cut the link, save so many records, restore it at 256 kbit/s; how long until all are at the hub, ``runs`` times."""
+    """Cut the link, save so many records, restore it at 256 kbit/s; tell how long until all are at the hub."""
     if hub.database is None:
         raise NoHub("what is at the hub is looked up in its database, which is not ours")
     whole: list[float] = []

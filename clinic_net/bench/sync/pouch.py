@@ -1,7 +1,7 @@
 """PouchDB from npm, replicating the same records to an express-pouchdb server through the same counting link.
 
-Its packages come from their lock (``../pouchdb``) with the environment's npm, into a folder that is deleted; where there
-is no npm the comparison is left out, and says so.
+Its packages come from their lock (``../pouchdb``) with the environment's npm, into a folder that is deleted; where
+there is no npm the comparison is left out, and says so.
 """
 
 import asyncio

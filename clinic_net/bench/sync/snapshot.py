@@ -64,7 +64,7 @@ async def _fill(hub: MeasuredHub, station: Station, people: int, say: Say) -> tu
         if count % (_PUSH * 50) == 0:
             say(f"{count:,} records pushed")
     packed += len(packing.flush())
-    while not await station.became_of(client, Lane.CARE, station.sent[Lane.CARE]):
+    while not await station.became_of(client, Lane.CARE, station.sent[Lane.CARE]):  # noqa: ASYNC110 -- it is asked
         await asyncio.sleep(_APPLIED_EVERY_S)
     client.close()
     return plain, packed, count

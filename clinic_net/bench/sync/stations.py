@@ -1,4 +1,4 @@
-"""Stations without a disk: a device with its key, tokens as a station asks for them, batches in the order of a chain."""
+"""Stations without a disk: a device with its key, tokens as a station asks for them, batches in their order."""
 
 import asyncio
 import base64
@@ -21,7 +21,6 @@ from clinic_net.bench.hub import MeasuredHub, NoHub
 from clinic_net.bench.load import Answer, Client, Request
 from clinic_net.directory import network
 from clinic_net.directory import service as directory
-from clinic_net.directory.model import Site
 from clinic_net.kernel import clock
 from clinic_net.kernel.hub import open_hub
 from clinic_net.protocol.sync import (
@@ -205,7 +204,7 @@ async def enrolled(hub: MeasuredHub, count: int, *, codes: Sequence[tuple[str, s
     async with open_hub(hub.settings) as opened:
         async with opened.sessions() as session, session.begin():
             await directory.seed_network(session, sites=max(count, 20))
-        sites = [row.code for row in network.rows(sites=max(count, 20)) if isinstance(row, Site)]
+        sites = network.site_codes(sites=max(count, 20))
         for start in range(0, count, _TOGETHER):
             async with opened.sessions() as session, session.begin():
                 for site in sites[start : min(start + _TOGETHER, count)]:

@@ -1,4 +1,4 @@
-"""What a record costs on the wire in steady work: batches of 50, every byte at the socket, beside the least there is."""
+"""What a record costs on the wire in steady work: batches of 50, every byte at the socket, beside the floor."""
 
 import itertools
 from collections.abc import Sequence
