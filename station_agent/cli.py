@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
@@ -64,76 +64,87 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "enrol", help="make this computer the station's, with the operator's one-time code"
+    command = _command(
+        commands, "enrol", _enrol, "make this computer the station's, with the operator's one-time code"
     )
     command.add_argument("--hub", required=True, metavar="URL", help="the hub's address")
     command.add_argument("--code", required=True, help="the one-time code")
-    command.add_argument(
+    _run_options(_command(commands, "run", _run, "serve the nurse's pages and keep the link to the hub"))
+    _device_commands(commands)
+    _staff_commands(commands)
+    _command(
+        commands, "status", _status, "how the station is, as JSON; exits with 1 if something needs a person"
+    )
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # noqa: SLF001 -- argparse has no public name for it
+
+
+def _command(
+    commands: "_Commands[argparse.ArgumentParser]",
+    name: str,
+    does: Callable[[argparse.Namespace, TextIO], int],
+    help_: str,
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=help_)
+    made.add_argument(
         "--data", required=True, type=Path, metavar="DIR", help="where the station keeps its records"
     )
-    command.set_defaults(command=_enrol)
-    command = commands.add_parser("run", help="serve the nurse's pages and keep the link to the hub")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.add_argument("--port", type=int, default=8090)
-    command.add_argument(
+    made.set_defaults(command=does)
+    return made
+
+
+def _run_options(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--port", type=int, default=8090)
+    run.add_argument(
         "--via", metavar="URL", help="reach the hub through this address instead of the enrolled one"
     )
-    command.add_argument(
+    run.add_argument(
         "--sms",
         metavar="DEVICE",
         help="send urgent requests by SMS through this modem when the link does not; 'record' writes them down",
     )
-    command.add_argument(
+    run.add_argument(
         "--sms-after", type=float, default=60.0, metavar="SECONDS", help="how long the link may try before"
     )
-    command.set_defaults(command=_run)
-    command.add_argument(
+    run.add_argument(
         "--lan",
         metavar="ADDRESS",
         help="also serve https at this address of the local network, for devices that were added",
     )
-    command.add_argument("--lan-port", type=int, default=8490)
-    command = commands.add_parser(
+    run.add_argument("--lan-port", type=int, default=8490)
+
+
+def _device_commands(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    group = commands.add_parser(
         "device", help="devices that may open the station's pages over the local network"
     )
-    actions = command.add_subparsers(required=True, metavar="ACTION")
-    command = actions.add_parser(
-        "add", help="make a certificate for a device: a file, and the password that opens it"
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    command = _command(
+        actions, "add", _add_device, "make a certificate for a device: a file, and the password that opens it"
     )
     command.add_argument("name")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
     command.add_argument("--out", required=True, type=Path, metavar="FILE", help="for example tablet.p12")
-    command.set_defaults(command=_add_device)
-    command = actions.add_parser("list", help="the devices that were added, as JSON")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_list_devices)
-    command = actions.add_parser("revoke", help="let one device in no more; restart the station")
+    _command(actions, "list", _list_devices, "the devices that were added, as JSON")
+    command = _command(actions, "revoke", _revoke_device, "let one device in no more; restart the station")
     command.add_argument("name")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_revoke_device)
-    command = actions.add_parser(
-        "reset", help="let no device in any more; restart the station, then add them anew"
+    _command(
+        actions, "reset", _reset_devices, "let no device in any more; restart the station, then add them anew"
     )
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_reset_devices)
-    command = commands.add_parser("staff", help="the accounts of this station")
-    actions = command.add_subparsers(required=True, metavar="ACTION")
-    command = actions.add_parser(
-        "reset", help="give an account that leads a new first PIN, when nobody else can; stop the agent first"
+
+
+def _staff_commands(commands: "_Commands[argparse.ArgumentParser]") -> None:
+    group = commands.add_parser("staff", help="the accounts of this station")
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    command = _command(
+        actions,
+        "reset",
+        _reset_pin,
+        "give an account that leads a new first PIN, when nobody else can; stop the agent first",
     )
     command.add_argument("login", help="as `staff list` shows it")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_reset_pin)
-    command = actions.add_parser("list", help="the accounts as JSON")
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_list_staff)
-    command = commands.add_parser(
-        "status", help="how the station is, as JSON; exits with 1 if something needs a person"
-    )
-    command.add_argument("--data", required=True, type=Path, metavar="DIR")
-    command.set_defaults(command=_status)
-    return parser
+    _command(actions, "list", _list_staff, "the accounts as JSON")
 
 
 def _enrol(options: argparse.Namespace, out: TextIO) -> int:
