@@ -93,7 +93,9 @@ class Agent:
             Route(reached, self.enrolment["station"], self.enrolment["device"], self.enrolment.get("province", ""),
                   Signer(options.directory)),
             link=self.link, clock=clock.now,
-            extras=Extras(changed=self._changed, listening=lambda: self.signal.open),
+            extras=Extras(
+                changed=self._changed, listening=lambda: self.signal.open, forget=(files.forget_patient,)
+            ),
         )  # fmt: skip
         self.signal = HubSignal(
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,

@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-_Commands = argparse._SubParsersAction  # noqa: SLF001 -- argparse has no public name for it
+_Commands = argparse._SubParsersAction
 
 
 def _command(

@@ -110,7 +110,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._worker, self._tidy)
 
     def _tidy(self) -> bool:
-        with self._turn:
+        with self._turn, self._disk():
             self._connection.execute("vacuum")
             busy = self._connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         return not busy

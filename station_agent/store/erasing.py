@@ -63,7 +63,7 @@ def _everything(tx: Tx, purge: Purge) -> None:
     tx.execute(f"delete from outbox where leg not in {outbox.UNSENT}")  # noqa: S608 a constant
     for table in (
         "resource", "hub_copy", "patient_index", "patient_identifier", "call", "held", "scope", "leaving", "gone",
-        "snapshot", "segment",
+        "snapshot", "segment", "review",
     ):  # fmt: skip
         tx.execute(f"delete from {table}")  # noqa: S608 constants
     tx.execute("delete from batch where state <> 'made'")

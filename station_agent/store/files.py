@@ -147,8 +147,8 @@ def forget(tx: Tx, document: str) -> None:
 
 
 def forget_patient(tx: Tx, patient: str) -> None:
-    """Delete a patient's attachments from this computer."""
-    tx.execute("delete from file where patient = ?", (patient,))
+    """Delete a patient's attachments from this computer; ``*``: everybody's."""
+    tx.execute("delete from file where ?1 in (patient, '*')", (patient,))
 
 
 def _file(row: Any) -> File:
