@@ -69,6 +69,7 @@ def environment(settings: HubSettings, *, named: bool = True) -> dict[str, str]:
         "database": settings.database,
         "redis": settings.redis,
         "token_key": settings.token_key.get_secret_value(),
+        "identifier_key": settings.identifier_key.get_secret_value(),
         "turn_secret": settings.turn_secret.get_secret_value(),
         **({"public_url": settings.public_url} if named else {}),
         **({} if settings.files is None else {"files": str(settings.files)}),
