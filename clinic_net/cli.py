@@ -40,7 +40,6 @@ from clinic_net.kernel.settings import HubSettings
 from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
 from clinic_net.sync import commands as feeds
-from clinic_net.sync import service as sync
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
@@ -275,11 +274,6 @@ async def reindex(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     return _shown(found)
 
 
-async def retry_sync(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Try again what stations pushed and could not be stored, after an update of the hub, say."""
-    return {"became": await sync.try_again(hub, site=arguments.site, everything=True)}
-
-
 def _shown(progress: records.ReindexProgress) -> dict[str, object]:
     counts = ("state", "total", "done", "changed", "failed")
     return {name: getattr(progress, name) for name in counts}
@@ -368,10 +362,11 @@ def parser() -> argparse.ArgumentParser:
     client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
     add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
     privacy.add_commands(group, add, task)
-    _add_keys(group("keys", "the keys that sign tokens and wrap data keys"), add)
+    keys = group("keys", "the keys that sign tokens and wrap data keys")
+    add(keys, "rotate", rotate_keys)
+    add(keys, "retire", retire_keys)
     _add_stations(partial(add, group("station", "commune stations")), task)
-    retry = add(group("sync", "what stations push"), "retry", task(retry_sync))
-    retry.add_argument("--site", help="only this station's; all stations' if left out")
+    feeds.add_push_commands(partial(add, group("sync", "what stations push")), task)
     audit.add_arguments(partial(add, group("audit", "the audit trail: verify it, watch over it")), task, _say)
     return top
 
@@ -383,11 +378,6 @@ def _add_stations(add: Callable[..., argparse.ArgumentParser], task: Callable[..
     made = add("revoke", task(revoke_station))
     made.add_argument("site")
     feeds.add_commands(add, task)
-
-
-def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:
-    add(keys, "rotate", rotate_keys)
-    add(keys, "retire", retire_keys)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What an operator does to stations' feeds from a terminal."""
+"""What an operator does from a terminal to what stations push and are handed."""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from clinic_net.access.commands import OPERATOR
 from clinic_net.fleet import service as fleet
 from clinic_net.fleet.settings import NATIONAL
 from clinic_net.kernel.hub import Hub
-from clinic_net.sync import erasures, moving
+from clinic_net.sync import erasures, moving, portions
 
 Add = Callable[..., argparse.ArgumentParser]
 Task = Callable[..., Any]
@@ -77,3 +77,14 @@ def add_commands(add: Add, task: Task) -> None:
     made.add_argument("--pull-every", type=int, metavar="SECONDS")
     made.add_argument("--on", action="append", default=[], metavar="FEATURE")
     made.add_argument("--off", action="append", default=[], metavar="FEATURE")
+
+
+async def retry(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
+    """Try again what stations pushed and could not be stored, after an update of the hub, say."""
+    return {"became": await portions.try_again(hub, site=arguments.site, everything=True)}
+
+
+def add_push_commands(add: Add, task: Task) -> None:
+    """Add the commands about what stations push."""
+    made = add("retry", task(retry))
+    made.add_argument("--site", help="only this station's; all stations' if left out")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import Page
 
 from station_agent.agent import Agent, Options
 from station_agent.enrolment import enrol
@@ -65,6 +66,14 @@ async def signs_in(browser: httpx.AsyncClient) -> None:
     form = {**NURSE, "again": NURSE["pin"]}
     answer = await browser.post("/first", data=form, follow_redirects=False)
     assert answer.status_code == 303, answer.text
+
+
+async def sits_down(page: Page) -> None:
+    """The nurse of the station's first account sits at a real browser, whose context has a base URL."""
+    await page.goto("/")
+    await page.get_by_label("PIN").fill(NURSE["pin"])
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await page.wait_for_url("**/")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from station_agent.web.app import create_app
 from tests.console.test_pages_browser import CHROMIUM, CONTRAST, FLAGS, SMALL, UNLABELLED, WIDTHS
-from tests.station_agent.conftest import NURSE, Station
+from tests.station_agent.conftest import Station, sits_down
 from tests.station_agent.test_conflicts import disagree
 from tests.station_agent.test_pages import held
 
@@ -37,10 +37,7 @@ async def page(station: Station) -> AsyncIterator[Page]:
             context = await browser.new_context(base_url=url)
             page = await context.new_page()
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            await page.goto("/")
-            await page.get_by_label("PIN").fill(NURSE["pin"])
-            await page.get_by_role("button", name="Đăng nhập").click()
-            await page.wait_for_url("**/")
+            await sits_down(page)
             yield page
             await browser.close()
         server.should_exit = True

@@ -19,7 +19,7 @@ from station_agent.store import files
 from station_agent.store import records as held
 from station_agent.web.app import create_app
 from tests.console.test_pages_browser import CHROMIUM, CONTRAST, FLAGS, UNLABELLED
-from tests.station_agent.conftest import Station
+from tests.station_agent.conftest import Station, sits_down
 
 pytestmark = [
     pytest.mark.browser,
@@ -54,6 +54,7 @@ async def browsing(url: str) -> AsyncIterator[Page]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = await (await browser.new_context(base_url=url)).new_page()
+        await sits_down(page)
         yield page
         await browser.close()
 

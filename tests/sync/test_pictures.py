@@ -33,6 +33,7 @@ from tests.access.support import code_for
 from tests.app.process import Process, serving
 from tests.consultations.support import SITE, make_district
 from tests.kernel.test_uploads import claimed_png
+from tests.station_agent.conftest import signs_in
 
 NURSE = "http://localhost:8090"
 
@@ -75,6 +76,7 @@ async def line(agent: Agent) -> AsyncIterator[httpx.AsyncClient]:
 async def nurse(agent: Agent) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(agent, with_link=False))
     async with httpx.AsyncClient(transport=transport, base_url=NURSE, headers={"Origin": NURSE}) as browser:
+        await signs_in(browser)
         yield browser
 
 

@@ -31,6 +31,7 @@ from tests.app.process import Process, serving
 from tests.console import support
 from tests.console.support import add_person, go_on_duty
 from tests.consultations.support import CENTRE, SITE, make_district
+from tests.station_agent.conftest import signs_in
 
 NURSE = "http://localhost:8090"
 NUMBER = "+84901234567"
@@ -94,6 +95,7 @@ async def agent(district: Hub, served: Process, tmp_path: Path) -> AsyncIterator
 async def nurse(agent: Agent) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(agent, with_link=False))
     async with httpx.AsyncClient(transport=transport, base_url=NURSE, headers={"Origin": NURSE}) as browser:
+        await signs_in(browser)
         yield browser
 
 
