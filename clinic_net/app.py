@@ -48,7 +48,7 @@ from clinic_net.records.express_routes import routes as express_routes
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
-from clinic_net.sync.binary_routes import router as binary_routes
+from clinic_net.sync.files.binary_routes import router as binary_routes
 from clinic_net.sync.routes import router as sync_routes
 
 log = structlog.get_logger()

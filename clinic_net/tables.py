@@ -17,8 +17,8 @@ import clinic_net.records.model
 import clinic_net.records.reindex_model
 import clinic_net.referrals.model
 import clinic_net.signalling.model
-import clinic_net.sync.feed_model
-import clinic_net.sync.files_model
-import clinic_net.sync.model  # noqa: F401 -- imported for what they declare
+import clinic_net.sync.feeds.model
+import clinic_net.sync.files.model
+import clinic_net.sync.inbox.model  # noqa: F401 -- imported for what they declare
 
 metadata = SQLModel.metadata

@@ -9,20 +9,13 @@ from contextlib import suppress
 
 import structlog
 
-import clinic_net.consultations.jobs
-import clinic_net.records.jobs
-import clinic_net.referrals.jobs
-import clinic_net.signalling.jobs
-import clinic_net.sync.erased
-import clinic_net.sync.files_jobs
-import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
 from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service as records
 from clinic_net.referrals import service as referrals
-from clinic_net.sync import files
 from clinic_net.sync import service as sync
+from clinic_net.sync.files import files
 
 log = structlog.get_logger()
 

@@ -44,7 +44,7 @@ class Looked:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a nurse decided; see ``clinic_net.sync.reviewing``, which is the same at the hub."""
+    """What a nurse decided; see ``clinic_net.sync.conflicts.reviewing``, which is the same at the hub."""
 
     task: str
     sibling: str | None

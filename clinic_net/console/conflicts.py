@@ -20,9 +20,9 @@ from clinic_net.kernel.errors import NotFound
 from clinic_net.kernel.http import Now, UnitOfWork
 from clinic_net.protocol.sync.merge import Side
 from clinic_net.records.errors import VersionConflict
-from clinic_net.sync import reviewing
+from clinic_net.sync.conflicts import reviewing
+from clinic_net.sync.conflicts.reviewing import Decision
 from clinic_net.sync.errors import Undecided
-from clinic_net.sync.reviewing import Decision
 
 router = APIRouter()
 

@@ -10,7 +10,9 @@ from clinic_net.access.commands import OPERATOR
 from clinic_net.fleet import service as fleet
 from clinic_net.fleet.settings import NATIONAL
 from clinic_net.kernel.hub import Hub
-from clinic_net.sync import erasures, moving, portions
+from clinic_net.sync.erasures import erasures
+from clinic_net.sync.inbox import portions
+from clinic_net.sync.moves import moving
 
 Add = Callable[..., argparse.ArgumentParser]
 Task = Callable[..., Any]

@@ -2,15 +2,13 @@
 
 from fastapi import APIRouter
 
-from clinic_net.sync import (
-    files_routes,
-    move_routes,
-    pull_routes,
-    push_routes,
-    sms_routes,
-    snapshot_routes,
-    standing_routes,
-)
+from clinic_net.sync.erasures import routes as standing_routes
+from clinic_net.sync.feeds import routes as pull_routes
+from clinic_net.sync.files import routes as files_routes
+from clinic_net.sync.inbox import routes as push_routes
+from clinic_net.sync.moves import routes as move_routes
+from clinic_net.sync.sms import routes as sms_routes
+from clinic_net.sync.snapshots import routes as snapshot_routes
 
 router = APIRouter()
 for each in (push_routes, pull_routes, snapshot_routes, files_routes, sms_routes):

@@ -16,8 +16,8 @@ from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import BatchAnswer, Lane, OpHead, OpResult, Outcome, PushHead, PushReply, frames
 from clinic_net.records import service as records
 from clinic_net.sync import service
-from clinic_net.sync.batches import read_batch
-from clinic_net.sync.taking import Forked, Missing
+from clinic_net.sync.inbox.batches import read_batch
+from clinic_net.sync.inbox.taking import Forked, Missing
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from clinic_net.app import create_app
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import EntryHead, PageHead, PullAsk, frames, sums
 from clinic_net.records import service as records
-from clinic_net.sync import pulling
+from clinic_net.sync.feeds import pulling
 from tests.access.support import Device, code_for
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from clinic_net.access import StationPrincipal
 from clinic_net.app import create_app
 from clinic_net.kernel.hub import Hub
-from clinic_net.sync import admission
-from clinic_net.sync.admission import HEADER, signed, ticket_in
-from clinic_net.sync.admission_rules import GRACE_S, OPEN_S, Decision, Limits, Ticket, decide, drawn
+from clinic_net.sync.admission import admission
+from clinic_net.sync.admission.admission import HEADER, signed, ticket_in
+from clinic_net.sync.admission.rules import GRACE_S, OPEN_S, Decision, Limits, Ticket, decide, drawn
 from tests.access.support import SITE, browser, fill
 from tests.sync.support import enrolled
 

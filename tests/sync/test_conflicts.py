@@ -23,8 +23,10 @@ from clinic_net.protocol.sync.merge import Side
 from clinic_net.protocol.sync.merge_policy import in_effect
 from clinic_net.protocol.sync.reviews import Review, read_review, settled
 from clinic_net.records import service as records
-from clinic_net.sync import inbox_store, reviewing, service
-from clinic_net.sync.reviewing import Decision
+from clinic_net.sync import service
+from clinic_net.sync.conflicts import reviewing
+from clinic_net.sync.conflicts.reviewing import Decision
+from clinic_net.sync.inbox import store as inbox_store
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
 

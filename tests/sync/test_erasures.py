@@ -14,7 +14,7 @@ from clinic_net.access import service as access
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import EntryHead, Receipt
 from clinic_net.protocol.sync.standing import EVERYTHING, Standing, proof_input
-from clinic_net.sync import erasures
+from clinic_net.sync.erasures import erasures
 from tests.access.support import OTHER_SITE, SITE, Device, fill
 from tests.sync.support import Station, a_patient, an_observation, enrolled, served, store
 

@@ -11,10 +11,10 @@ import pytest
 from clinic_net.access import care
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import MEDIA_TYPE, PageHead, codec, frames
-from clinic_net.sync import feed_store
-from clinic_net.sync.encodings import codings, dictionary_of, encoded
 from clinic_net.sync.errors import NotYourStation
-from clinic_net.sync.feed_store import Change
+from clinic_net.sync.feeds import store as feed_store
+from clinic_net.sync.feeds.encodings import codings, dictionary_of, encoded
+from clinic_net.sync.feeds.store import Change
 from tests.access.support import OTHER_SITE, SITE, fill
 from tests.sync.support import (
     Held,

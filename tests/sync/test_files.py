@@ -25,7 +25,8 @@ from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.sync.files import FILES_PATH, MAX_FILE_BYTES, STORED_PATH, binary_url
 from clinic_net.records import service as records
-from clinic_net.sync import files, files_jobs
+from clinic_net.sync.files import files
+from clinic_net.sync.files import jobs as files_jobs
 from tests.app.callers import Callers, callers_of
 from tests.app.process import Process, serving
 from tests.console import support

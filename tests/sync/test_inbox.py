@@ -11,9 +11,10 @@ import pytest
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import BatchAnswer, Lane, PushReply
 from clinic_net.records import putting
-from clinic_net.sync import apply_store, portions, service
-from clinic_net.sync.inbox import Inbox, inbox_of
-from clinic_net.sync.taking import Forked, Missing
+from clinic_net.sync import service
+from clinic_net.sync.inbox import apply_store, portions
+from clinic_net.sync.inbox.inbox import Inbox, inbox_of
+from clinic_net.sync.inbox.taking import Forked, Missing
 from tests.sync.stations import (
     Station,
     count,
@@ -347,7 +348,7 @@ async def test_answers_are_for_the_station_whose_batches_they_are(hub: Hub, stat
 async def test_texts_beyond_what_is_remembered_are_read_again(
     hub: Hub, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clinic_net.sync.inbox._REMEMBERED_BYTES", 100)
+    monkeypatch.setattr("clinic_net.sync.inbox.inbox._REMEMBERED_BYTES", 100)
     before = dict(inbox_of(hub)._contents)
     told = await station.push(hub, *(station.op(patient()) for _ in range(3)))
     assert outcomes(told) == ["applied"] * 3

@@ -10,8 +10,9 @@ from clinic_net.access.policy import hub_scope
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Op, Outcome, Push
 from clinic_net.records import service as records
-from clinic_net.sync import moving, service
+from clinic_net.sync import service
 from clinic_net.sync.errors import NowhereToMove
+from clinic_net.sync.moves import moving
 from tests.access.support import OTHER_SITE, SITE, fill
 from tests.sync.support import NOW, Station, a_patient, a_station, an_observation, store
 

@@ -20,7 +20,7 @@ from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.protocol.sync import Entry, Page
 from clinic_net.protocol.sync.files import FIRST_CHUNK, LEAST_CHUNK, MOST_CHUNK, next_chunk
-from clinic_net.sync import files as at_hub
+from clinic_net.sync.files import files as at_hub
 from station_agent import clock
 from station_agent.agent import Agent, Options
 from station_agent.condition import summary

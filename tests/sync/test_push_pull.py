@@ -13,9 +13,10 @@ from clinic_net.access.policy import hub_scope
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Op, Outcome, Pull, Push, PushAnswer, Report
 from clinic_net.records import service as records
-from clinic_net.sync import feed_store, service
+from clinic_net.sync import service
 from clinic_net.sync.errors import NotYourStation
-from clinic_net.sync.feed_store import Change
+from clinic_net.sync.feeds import store as feed_store
+from clinic_net.sync.feeds.store import Change
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import Digest, DigestAsk, EntryHead, PageHead, Sum, frames, sums
-from clinic_net.sync import digests
 from clinic_net.sync.errors import UnknownScope
-from clinic_net.sync.handing import reader_of
+from clinic_net.sync.feeds import digests
+from clinic_net.sync.feeds.handing import reader_of
 from tests.sync.support import Station, a_patient, a_station, store
 
 

@@ -14,8 +14,8 @@ from sqlmodel import select
 from clinic_net.audit.model import AuditEvent
 from clinic_net.kernel.hub import Hub
 from clinic_net.protocol.sync import EntryHead, Manifest, codec, frames, sums
-from clinic_net.sync import snapshots
-from clinic_net.sync.snapshot_rules import Need, need_of
+from clinic_net.sync.snapshots import snapshots
+from clinic_net.sync.snapshots.rules import Need, need_of
 from tests.access.support import OTHER_SITE, SITE, fill
 from tests.sync.support import Station, a_patient, a_station, an_observation, enrolled, served, store
 

@@ -1,0 +1,1 @@
+"""Slots for stations that come back all at once."""

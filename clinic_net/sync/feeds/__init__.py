@@ -1,0 +1,1 @@
+"""What stations are handed: scopes, their feeds and sums, and the mending of copies."""

@@ -1,0 +1,1 @@
+"""What stations push: kept first, applied behind it, answered operation by operation."""

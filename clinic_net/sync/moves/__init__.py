@@ -1,0 +1,1 @@
+"""Patients go to another site with their records: a family moves, communes are merged."""

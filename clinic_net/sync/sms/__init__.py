@@ -1,0 +1,1 @@
+"""The most urgent lane when there is no link: what a gateway hands in."""
