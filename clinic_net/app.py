@@ -48,6 +48,7 @@ from clinic_net.records.express_routes import routes as express_routes
 from clinic_net.records.routes import router as records_routes
 from clinic_net.records.search_routes import router as search_routes
 from clinic_net.signalling import edge as signalling
+from clinic_net.sync.binary_routes import router as binary_routes
 from clinic_net.sync.routes import router as sync_routes
 
 log = structlog.get_logger()
@@ -91,6 +92,7 @@ def create_app(
     app.add_middleware(LogRequests)
     app.add_middleware(audit.FromRequest, settings=settings)
     app.include_router(async_routes)  # first: they see only requests that prefer an answer later
+    app.include_router(binary_routes)  # a Binary by its digest is no resource of the store
     app.router.routes.extend(express_routes)  # before the others: they are asked for most
     app.include_router(health_routes)
     app.include_router(access_routes)

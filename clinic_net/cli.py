@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import UTC, timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
 from clinic_net.fhir.definitions import resource_types
 from clinic_net.kernel import logging
+from clinic_net.kernel.data_keys import WrongMasterKey
 from clinic_net.kernel.embedded import DataFolderUnusable, EmbeddedServices, EmbeddedUnavailable
 from clinic_net.kernel.embedded.keys import retire, rotate
 from clinic_net.kernel.errors import Refusal
@@ -38,6 +39,7 @@ from clinic_net.kernel.migrations import migrate
 from clinic_net.kernel.settings import HubSettings
 from clinic_net.privacy import commands as privacy
 from clinic_net.records import service as records
+from clinic_net.sync import commands as feeds
 
 OK, REFUSED = 0, 1
 """Exit codes; argparse itself exits with 2."""
@@ -101,7 +103,11 @@ def _settings(arguments: argparse.Namespace, **overrides: object) -> Iterator[Hu
 @asynccontextmanager
 async def _opened(arguments: argparse.Namespace) -> AsyncIterator[Hub]:
     with _settings(arguments) as settings:
-        async with open_hub(settings) as hub:
+        async with AsyncExitStack() as stack:
+            try:
+                hub = await stack.enter_async_context(open_hub(settings))
+            except WrongMasterKey as wrong:
+                raise _Unready(str(wrong)) from None
             yield hub
 
 
@@ -185,9 +191,13 @@ def run_migrate(arguments: argparse.Namespace) -> int:
 
 
 def rotate_keys(arguments: argparse.Namespace) -> int:
-    """Make a new token key; what the old one signed still counts until `keys retire`. Restart every process."""
+    """Make a new token key and a new identifier key; what the old ones made still counts until `keys retire`.
+
+    Restart every process: the first that starts wraps the data keys by the new key and makes another to seal with.
+    """
     if os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- then the settings are somebody else's to keep
-        return _say(arguments, {"CLINIC_NET_TOKEN_KEY": secrets.token_urlsafe(32)})
+        names = ("CLINIC_NET_TOKEN_KEY", "CLINIC_NET_IDENTIFIER_KEY")
+        return _say(arguments, {name: secrets.token_urlsafe(32) for name in names})
     rotate(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
     return _say(
         arguments,
@@ -196,9 +206,16 @@ def rotate_keys(arguments: argparse.Namespace) -> int:
 
 
 def retire_keys(arguments: argparse.Namespace) -> int:
-    """Forget the key before this one: nothing that it signed counts any more. Restart every process."""
-    retired = retire(_data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA")))  # noqa: TID251 -- as above
-    return _say(arguments, {"retired": retired})
+    """Forget the keys before these: nothing that they signed or wrapped counts any more. Restart every process."""
+    folder = _data_folder(arguments.data, os.environ.get("CLINIC_NET_DATA"))  # noqa: TID251 -- as above
+
+    async def wrap() -> None:
+        async with _opened(arguments):  # opening wraps every data key by the key that stays
+            pass
+
+    if not os.environ.get("CLINIC_NET_DATABASE"):  # noqa: TID251 -- as above
+        asyncio.run(wrap())
+    return _say(arguments, {"retired": retire(folder)})
 
 
 async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
@@ -345,20 +362,22 @@ def parser() -> argparse.ArgumentParser:
     client_commands.add_arguments(add(clients, "add", task(client_commands.add_client)))
     add(clients, "disable", task(client_commands.disable_client)).add_argument("client", help="its id")
     privacy.add_commands(group, add, task)
-    _add_keys(group("keys", "the key that signs tokens"), add)
-    stations = group("station", "commune stations")
-    made = add(stations, "enrol-code", task(enrol_code))
-    made.add_argument("site", help="site code, for example 03325-01")
-    made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
-    made = add(stations, "revoke", task(revoke_station))
-    made.add_argument("site")
+    keys = group("keys", "the keys that sign tokens and wrap data keys")
+    add(keys, "rotate", rotate_keys)
+    add(keys, "retire", retire_keys)
+    _add_stations(partial(add, group("station", "commune stations")), task)
+    feeds.add_push_commands(partial(add, group("sync", "what stations push")), task)
     audit.add_arguments(partial(add, group("audit", "the audit trail: verify it, watch over it")), task, _say)
     return top
 
 
-def _add_keys(keys: object, add: Callable[..., argparse.ArgumentParser]) -> None:
-    add(keys, "rotate", rotate_keys)
-    add(keys, "retire", retire_keys)
+def _add_stations(add: Callable[..., argparse.ArgumentParser], task: Callable[..., object]) -> None:
+    made = add("enrol-code", task(enrol_code))
+    made.add_argument("site", help="site code, for example 03325-01")
+    made.add_argument("--hours", type=float, default=72, help="how long the code is valid")
+    made = add("revoke", task(revoke_station))
+    made.add_argument("site")
+    feeds.add_commands(add, task)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -25,6 +25,7 @@ HOW: dict[str, Any] = {
     "ws_ping_interval": 25,
     "ws_ping_timeout": 40,
     "timeout_graceful_shutdown": 10,
+    "timeout_keep_alive": 75,  # stations pull once a minute: each new connection costs them kilobytes
     "proxy_headers": False,  # TrustedProxies reads them, and more of them
 }
 """How every hub process is served."""

@@ -14,12 +14,15 @@ import clinic_net.records.jobs
 import clinic_net.referrals.jobs
 import clinic_net.signalling.jobs
 import clinic_net.sync.erased
+import clinic_net.sync.files_jobs
 import clinic_net.sync.jobs  # noqa: F401 -- imported for what they subscribe to
 from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
 from clinic_net.records import service as records
 from clinic_net.referrals import service as referrals
+from clinic_net.sync import files
+from clinic_net.sync import service as sync
 
 log = structlog.get_logger()
 
@@ -31,6 +34,9 @@ _SEAL_EVERY_S = 2.0
 _KEEP_EVERY_S = 3600.0
 """How often the trail's months are looked at."""
 
+_TAKE_OVER_EVERY_S = 2.0
+"""How late what a dead process took is applied by another, after the two seconds it is given."""
+
 _DERIVE_EVERY_S = 2.0
 """How late a resource may be found by its words."""
 
@@ -39,6 +45,7 @@ async def run(hub: Hub) -> None:
     """Run until cancelled. A failure of the database is waited out; nothing is lost meanwhile."""
     beside = [
         asyncio.create_task(_sweep(hub), name="sweep"),
+        asyncio.create_task(_take_over(hub), name="take over"),
         asyncio.create_task(_derive(hub), name="derive"),
         asyncio.create_task(_seal(hub), name="seal"),
     ]
@@ -69,9 +76,20 @@ async def _sweep(hub: Hub) -> None:
             async with hub.sessions() as session, session.begin():
                 await consultations.sweep(session, hub.now())
                 await referrals.sweep(session, hub.now())
+            await files.sweep(hub, hub.now())
         except Exception as failure:  # noqa: BLE001 -- the next sweep tries again
             log.warning("sweep_failed", error=type(failure).__name__)
         await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+async def _take_over(hub: Hub) -> None:
+    """A task of its own: after an outage, days of work of many stations may wait."""
+    while True:
+        try:
+            await sync.take_over(hub)
+        except Exception as failure:  # noqa: BLE001 -- the next round tries again
+            log.warning("taking_over_failed", error=type(failure).__name__)
+        await asyncio.sleep(_TAKE_OVER_EVERY_S)
 
 
 async def _derive(hub: Hub) -> None:

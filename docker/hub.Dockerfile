@@ -30,7 +30,8 @@ RUN /opt/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
 FROM python:3.11.11-slim-bookworm
 RUN python -m pip uninstall --yes --quiet --root-user-action=ignore setuptools wheel pip \
  && groupadd --gid 10001 clinic-net \
- && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin clinic-net
+ && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin clinic-net \
+ && install --directory --owner=10001 --group=10001 --mode=0700 /files
 COPY --from=build /opt/clinic-net /opt/clinic-net
 COPY --chmod=0755 docker/with-secrets.sh /usr/local/bin/with-secrets
 ENV PATH=/opt/clinic-net/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make the secrets of a new installation: docker/make-secrets.sh FOLDER. What exists is kept.
-# Back the folder up apart from the database: without CLINIC_NET_TOKEN_KEY every session and token ends.
+# Back the folder up apart from the database: without CLINIC_NET_TOKEN_KEY every session and token ends, and without
+# CLINIC_NET_IDENTIFIER_KEY nobody reads a national identifier any more.
 set -eu
 folder=${1:?usage: docker/make-secrets.sh FOLDER}
 umask 077
@@ -17,6 +18,7 @@ keep() { # NAME TEXT
 }
 
 keep CLINIC_NET_TOKEN_KEY "$(random)"
+keep CLINIC_NET_IDENTIFIER_KEY "$(random)"
 keep CLINIC_NET_TURN_SECRET "$(random)"
 keep postgres_admin_password "$(random)"
 keep postgres_password "$(random)"

@@ -6,24 +6,35 @@ import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
 from clinic_net.protocol.signalling.messages import CloseCode, Envelope
-from station_agent import __version__, clock, lock
+from station_agent import clock, lock
 from station_agent.errors import NotEnrolled
+from station_agent.link.files import Files
+from station_agent.link.gateways import gateway_of
 from station_agent.link.signal import HubSignal
+from station_agent.link.signing import Signer
+from station_agent.link.sms import AFTER, SmsLane, Way
 from station_agent.link.state import Link, LinkState
-from station_agent.link.sync import TIMEOUT, Route, Syncing
+from station_agent.link.sync import TIMEOUT, Extras, Route, Syncing
 from station_agent.link.tokens import Tokens
 from station_agent.relay.relay import Relay
-from station_agent.store import Database, outbox, settings
-from station_agent.store.database import FILE_NAME, Tx, read_only
+from station_agent.store import Tx, batches, figures, files, outbox, rescue, settings
+from station_agent.store.files import File
+from station_agent.supervisor import teller
+from station_agent.upkeep import Upkeep
 
 log = structlog.get_logger()
+
+KEEP_BYTES = timedelta(days=180)
+"""How long the bytes of an attachment that the hub has stay on this computer; they can be fetched again."""
+
+KEPT_OPEN = httpx.Limits(max_connections=4, max_keepalive_connections=2, keepalive_expiry=900.0)
+"""One connection serves for as long as the hub lets it: a fresh one costs two to four kilobytes (sync §0.2)."""
 
 KEEP_APPLIED = timedelta(days=30)
 """How long the number of an operation that the hub took is kept, for a technician."""
@@ -37,6 +48,11 @@ class Options:
     port: int = 8090
     host: str = "127.0.0.1"
     via: str | None = None
+    supervisor: str | None = None
+    """The service manager's socket (``NOTIFY_SOCKET``), if there is one."""
+    sms: str | None = None
+    """How an SMS leaves when the link does not carry an urgent request: a modem's device, ``record``, or not at all."""
+    sms_after: timedelta = AFTER
 
 
 class Agent:
@@ -47,10 +63,20 @@ class Agent:
         self.link = Link()
         self._transport = transport
         self._lock = lock.hold(options.directory)
-        self.database = Database(options.directory / FILE_NAME, clock.now())
+        try:
+            self.database = rescue.open_store(options.directory, clock.now()).database
+        except BaseException:
+            self._lock.close()
+            raise
+        self.upkeep = Upkeep(
+            self.database, options.directory, clock=clock.now, tell=teller(options.supervisor)
+        )
         with self.database.transaction() as tx:
             self.enrolment = settings.enrolment(tx)
             outbox.prune(tx, clock.now() - KEEP_APPLIED)
+            figures.prune(tx, clock.now().date())
+            files.forget_old(tx, clock.now() - KEEP_BYTES)
+            batches.prune(tx, clock.now())
         if self.enrolment is None:
             self.close()
             raise NotEnrolled("this station has not been enrolled: run station-agent enrol")
@@ -63,13 +89,24 @@ class Agent:
             audience=self.enrolment["audience"], clock=clock.now,
         )  # fmt: skip
         self.syncing = Syncing(
-            self.database, self.tokens, Route(reached, self.enrolment["station"]), link=self.link, clock=clock.now,
-            changed=self._changed,
+            self.database, self.tokens,
+            Route(reached, self.enrolment["station"], self.enrolment["device"], self.enrolment.get("province", ""),
+                  Signer(options.directory)),
+            link=self.link, clock=clock.now,
+            extras=Extras(
+                changed=self._changed, listening=lambda: self.signal.open, forget=(files.forget_patient,)
+            ),
         )  # fmt: skip
         self.signal = HubSignal(
             self.tokens, hub=reached, welcomed=self.relay.welcomed, delivered=self.relay.delivered,
             lost=lambda: self.syncing.poke(pull=True), stopped=self._stopped, now=clock.now,
         )  # fmt: skip
+        self.files = Files(self.database, self.tokens, reached, clock=clock.now)
+        self.sms: SmsLane | None = None
+        if options.sms is not None:
+            gateway = gateway_of(options.sms, options.directory)
+            way = Way(reached, self.enrolment["device"], gateway, options.sms_after)
+            self.sms = SmsLane(self.database, self.tokens, way, clock=clock.now, changed=self._changed)
         self.relay.use(self.signal)
         self.link.watch(self._link_changed)
         self._tasks: list[asyncio.Task[None]] = []
@@ -78,19 +115,23 @@ class Agent:
 
     async def link_up(self) -> None:
         """Begin to talk to the hub."""
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, transport=self._transport, trust_env=self._proxy)
+        self._client = httpx.AsyncClient(
+            timeout=TIMEOUT, transport=self._transport, trust_env=self._proxy, limits=KEPT_OPEN
+        )
         self._tasks = [
             asyncio.create_task(self.syncing.run(self._client)),
             asyncio.create_task(self.signal.run(self._client, proxy=self._proxy)),
+            asyncio.create_task(self.upkeep.run()),
+            asyncio.create_task(self.files.run(self._client, online=self._is_online)),
         ]
+        if self.sms is not None:
+            self._tasks.append(asyncio.create_task(self.sms.run(self._client, online=self._is_online)))
 
     async def link_down(self) -> None:
         """Stop talking to the hub."""
         for task in (*self._tasks, *self._keeping):
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # one may have ended by a damaged store
         await self._client.aclose()
 
     def close(self) -> None:
@@ -101,6 +142,13 @@ class Agent:
     def saved(self) -> None:
         """Something new waits for the hub."""
         self.syncing.poke()
+
+    def _is_online(self) -> bool:
+        return self.link.state is LinkState.ONLINE
+
+    async def fetch_file(self, file: File) -> None:
+        """Fetch the bytes of a document from the hub and keep them. Raises FileNotThere, LinkError, httpx.HTTPError."""
+        await self.files.fetch(self._client, file)
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """Let a task end by itself, at the latest with the link."""
@@ -130,7 +178,14 @@ class Agent:
             self.keep(asyncio.get_running_loop().create_task(self._keep_link_state(state)))
 
     async def _keep_link_state(self, state: LinkState) -> None:
-        await self.database.run(lambda tx: settings.put(tx, "link", state.value))
+        offset = round(self.tokens.clock_offset.total_seconds())
+
+        def keep(tx: Tx) -> None:
+            settings.put(tx, "link", state.value)
+            if state is LinkState.ONLINE:  # only now is it known
+                settings.put(tx, "clock_offset", str(offset))
+
+        await self.database.run(keep)
 
 
 def _is_loopback(url: str) -> bool:
@@ -139,52 +194,3 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def status(directory: Path) -> dict[str, Any]:
-    """Return how a station is, for a technician: counts and codes, nothing about patients.
-
-    Raises:
-        NotEnrolled: this directory holds no station.
-    """
-    try:
-        tx = read_only(directory / FILE_NAME)
-    except FileNotFoundError:
-        raise NotEnrolled("there is no data here: run station-agent enrol first") from None
-    try:
-        return summary(tx, running=lock.is_held(directory))
-    finally:
-        tx.close()
-
-
-def summary(tx: Tx, *, running: bool) -> dict[str, Any]:
-    """Return what ``status`` prints and ``/api/status`` answers."""
-    enrolled = settings.enrolment(tx) or {}
-    counts = outbox.counts(tx)
-    link = settings.get(tx, "link") or "connecting"
-    if not enrolled:
-        link = LinkState.UNENROLLED.value
-    return {
-        "station": enrolled.get("station"),
-        "name": enrolled.get("name"),
-        "facility": enrolled.get("facility"),
-        "hub": enrolled.get("hub"),
-        "link": link if running else ("stopped" if enrolled else link),
-        "last_contact": settings.get(tx, "last_contact"),
-        "waiting": {str(lane): number for lane, number in counts.waiting.items()},
-        "waiting_total": counts.total,
-        "oldest_waiting": counts.oldest,
-        "conflicts": counts.conflicts,
-        "refused": [
-            {
-                "op": w.op,
-                "type": w.rtype,
-                "codes": sorted({str(i.get("code")) for i in w.issues}),
-                "leg": w.leg,
-            }
-            for w in outbox.listing(tx)
-            if w.leg in ("conflict", "quarantined")
-        ],
-        "db_epoch": settings.get(tx, "db_epoch"),
-        "version": __version__,
-    }

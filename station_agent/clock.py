@@ -12,3 +12,8 @@ def now() -> datetime:
 def monotonic() -> float:
     """Return seconds on a clock that never goes back; only differences mean anything."""
     return time.monotonic()
+
+
+def since_boot() -> float:
+    """Return seconds since this computer was started, those in which it slept too: no clock that is set changes it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -31,7 +31,11 @@ def enrol(
     address = hub_address(hub)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     held = lock.hold(directory)
-    database = Database(directory / FILE_NAME, now)
+    try:
+        database = Database(directory / FILE_NAME, now)
+    except BaseException:
+        held.close()
+        raise
     try:
         key = keys.make(directory)
         asked = Enrol(code=code, jwk=keys.public_jwk(key), proof=keys.prove(key, code), agent=__version__)

@@ -29,6 +29,44 @@ class NewerDatabase(StationRefusal):
     code = "newer-database"
 
 
+class OtherComputer(StationRefusal):
+    """The keys here were sealed on another computer: a disk or a folder was copied."""
+
+    code = "other-computer"
+
+
+class SealBroken(StationRefusal):
+    """A sealed key cannot be read any more."""
+
+    code = "seal-broken"
+
+
+class KeyMissing(StationRefusal):
+    """There are encrypted records, and no key to them."""
+
+    code = "store-key-missing"
+
+
+class StoreFull(StationRefusal):
+    """The disk has no room, or refuses to write. Nothing of what was to be saved was saved."""
+
+    code = "store-full"
+
+
+class StoreDamaged(StationRefusal):
+    """What the disk gives back is not what was written. The agent sets the store aside and builds it anew."""
+
+    code = "store-damaged"
+
+
+class StaffRefusal(StationRefusal):
+    """Something about accounts was refused. ``code`` is a key of ``words.STAFF``."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class EnrolmentRefused(StationRefusal):
     """The hub did not register this station. ``code`` is the hub's."""
 
@@ -47,6 +85,12 @@ class UnknownRecord(StationRefusal):
     """There is no such record on this computer."""
 
     code = "unknown-record"
+
+
+class FileNotThere(StationRefusal):
+    """The bytes of an attachment cannot be had now."""
+
+    code = "file-not-there"
 
 
 class LinkError(Exception):

@@ -1,35 +1,35 @@
 """The device's own key: P-256, made here, never leaves this computer. It is the station's identity at the hub."""
 
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 
+from station_agent import sealing
 from station_agent.errors import NotEnrolled
 
-FILE_NAME = "device-key.pem"
+FILE_NAME = "device-key.sealed"
+_PLAIN = "device-key.pem"
+"""Where releases before sealing kept it; it is sealed when it is read."""
+_PURPOSE = "device key"
 
 ASSERTION_LIFETIME = timedelta(minutes=4)
 """The hub takes at most five minutes; a minute is left for a clock that is a little ahead."""
 
 
 def make(directory: Path) -> ECKey:
-    """Make a new key in the directory, replacing a former one; readable by its owner only (0600)."""
+    """Make a new key in the directory, sealed to this computer, beside a former one; readable by its owner only."""
     key = ECKey.generate_key("P-256", private=True)
-    pending = directory / f"{FILE_NAME}.new"
-    pending.unlink(missing_ok=True)
-    with open(os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(key.as_pem(private=True))
-        file.flush()
-        os.fsync(file.fileno())
+    sealing.write(directory / f"{FILE_NAME}.new", key.as_pem(private=True), _PURPOSE, sealing.this_computer())
     return key
 
 
 def keep_made(directory: Path) -> None:
     """Put the key that ``make`` made in the place of the former one: the hub has registered it."""
     (directory / f"{FILE_NAME}.new").replace(directory / FILE_NAME)
+    sealing.settle(directory)
+    (directory / _PLAIN).unlink(missing_ok=True)
 
 
 def forget_made(directory: Path) -> None:
@@ -42,11 +42,21 @@ def load(directory: Path) -> ECKey:
 
     Raises:
         NotEnrolled: there is none.
+        OtherComputer, SealBroken: it does not open here.
     """
+    sealer = sealing.this_computer()
     try:
-        return ECKey.import_key((directory / FILE_NAME).read_bytes())
+        return ECKey.import_key(sealing.read(directory / FILE_NAME, _PURPOSE, sealer))
+    except FileNotFoundError:
+        pass
+    try:
+        plain = (directory / _PLAIN).read_bytes()
     except FileNotFoundError:
         raise NotEnrolled("this station has not been enrolled: run station-agent enrol") from None
+    key = ECKey.import_key(plain)
+    sealing.write(directory / FILE_NAME, plain, _PURPOSE, sealer)
+    sealing.wipe(directory / _PLAIN)
+    return key
 
 
 def public_jwk(key: ECKey) -> dict[str, str]:

@@ -8,23 +8,31 @@ from clinic_net.clinical.triage import InvalidVitals, TriageResult, assess
 from clinic_net.protocol.sync import Lane
 from station_agent.errors import UnknownRecord
 from station_agent.forms import patient as patient_form
+from station_agent.forms import picture as picture_form
 from station_agent.forms import reading
 from station_agent.forms import visit as visit_form
 from station_agent.forms.common import Resource
 from station_agent.forms.patient import PatientEntry
+from station_agent.forms.picture import Picture
 from station_agent.forms.reading import is_triage
 from station_agent.forms.visit import TriageSummary
 from station_agent.forms.vitals import Setting, VitalsEntry, observations, triage_observation
-from station_agent.store import Tx, calls, outbox, records
+from station_agent.store import Tx, calls, files, outbox, records
 from station_agent.store.records import Desk, Held
 
 
 @dataclass(frozen=True)
 class Doing:
-    """Who works, and when."""
+    """Who works, and when. ``by`` names an account (``nurse:lan``), ``name`` is how she is called in a record."""
 
     by: str
     now: datetime
+    name: str = ""
+
+    @property
+    def signed(self) -> str:
+        """Who a record says wrote it, for people to read."""
+        return self.name or self.by
 
 
 def register(tx: Tx, entry: PatientEntry, *, rid: str, doing: Doing) -> None:
@@ -34,8 +42,8 @@ def register(tx: Tx, entry: PatientEntry, *, rid: str, doing: Doing) -> None:
     desk = Desk(tx, now=doing.now, by=doing.by)
     desk.put(patient_form.patient(entry, rid=rid))
     for made in (
-        *patient_form.allergies(entry, patient_id=rid, by=doing.by, now=doing.now),
-        *patient_form.medicines(entry, patient_id=rid, by=doing.by, now=doing.now),
+        *patient_form.allergies(entry, patient_id=rid, by=doing.signed, now=doing.now),
+        *patient_form.medicines(entry, patient_id=rid, by=doing.signed, now=doing.now),
     ):
         desk.put(made)
 
@@ -50,7 +58,7 @@ def open_visit(tx: Tx, patient_id: str, *, rid: str, reason: str, doing: Doing) 
     if records.find(tx, "Encounter", rid) is None:
         Desk(tx, now=doing.now, by=doing.by).put(
             visit_form.encounter(
-                rid=rid, patient_id=patient_id, reason=reason, by=doing.by, started=doing.now
+                rid=rid, patient_id=patient_id, reason=reason, by=doing.signed, started=doing.now
             )
         )
 
@@ -78,7 +86,7 @@ def save_vitals(tx: Tx, visit_id: str, entry: VitalsEntry, *, set_id: str, doing
     The form comes back with what was measured before. A value that was left as it was is no new measurement.
     """
     visit = records.read(tx, "Encounter", visit_id)
-    setting = Setting(set_id, patient_of(visit), visit_id, doing.by, doing.now)
+    setting = Setting(set_id, patient_of(visit), visit_id, doing.signed, doing.now)
     before = newest_of_each(tx, visit_id)
     made = observations(entry, setting)
     new = [item for item in made if not reading.same_value(item, before.get(reading.kind_of(item)))]
@@ -92,6 +100,25 @@ def save_vitals(tx: Tx, visit_id: str, entry: VitalsEntry, *, set_id: str, doing
         after = newest_of_each(tx, visit_id)
         sources = [str(after[kind]["id"]) for item in made if (kind := reading.kind_of(item)) in after]
         desk.put(triage_observation(result, setting, sources))
+
+
+def add_picture(tx: Tx, visit_id: str, added: Picture, *, rid: str, doing: Doing) -> None:
+    """Keep a picture or a document of a visit: the document goes with today's care, its bytes when nothing else waits.
+
+    The same form twice is one document. Raises UnknownRecord.
+    """
+    visit = records.read(tx, "Encounter", visit_id)
+    if records.find(tx, "DocumentReference", rid) is not None:
+        return
+    patient_id = patient_of(visit)
+    made = picture_form.document(
+        added, rid=rid, patient_id=patient_id, encounter_id=visit_id, by=doing.by, now=doing.now
+    )
+    Desk(tx, now=doing.now, by=doing.by).put(made)
+    file = files.File(
+        rid, patient_id, added.digest, added.type, len(added.content), "waiting", None, 0, None, True
+    )
+    files.add(tx, file, added.content, now=doing.now)
 
 
 def patient_of(visit: Held) -> str:
@@ -129,7 +156,12 @@ def ask_for_doctor(
     patient_id = patient_of(visit)
     measured = [held.id for held in records.of_encounter(tx, visit_id, "Observation")]
     ask = visit_form.Ask(
-        patient_id, visit_id, request.specialty, SPECIALTIES[request.specialty].en, request.reason, doing.by
+        patient_id,
+        visit_id,
+        request.specialty,
+        SPECIALTIES[request.specialty].en,
+        request.reason,
+        doing.signed,
     )
     made = visit_form.consult_request(
         ask, rid=request.rid, triage=summary, observations=measured, now=doing.now
@@ -157,7 +189,7 @@ def newest_of_each(tx: Tx, visit_id: str) -> dict[str, Resource]:
 def note_allergy(tx: Tx, patient_id: str, text: str, *, doing: Doing) -> None:
     """Add an allergy to a known patient. Raises UnknownRecord."""
     records.read(tx, "Patient", patient_id)
-    made = patient_form.allergy(text, patient_id=patient_id, by=doing.by, now=doing.now)
+    made = patient_form.allergy(text, patient_id=patient_id, by=doing.signed, now=doing.now)
     if records.find(tx, "AllergyIntolerance", str(made["id"])) is None:
         Desk(tx, now=doing.now, by=doing.by).put(made, lane=Lane.CARE)
 

@@ -71,6 +71,7 @@ def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]
         database=_address(services.database_url, name),
         redis=services.redis_url,
         token_key="t" * 48,
+        identifier_key="i" * 48,
         turn_secret="turn-secret-of-the-tests",
         public_url="http://hub.test",
         log_json=False,

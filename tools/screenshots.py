@@ -51,6 +51,9 @@ def play(
     nurse, doctor = Nurse(person(chromium, network.station_url(0))), Doctor(desk)
     if english:
         in_english(coordinator, desk, nurse.page)
+    nurse.page.goto("/sign-in")
+    picture(nurse.page, "station-sign-in", folder)
+    nurse.sign_in()
     desk.goto("/sign-in")
     picture(desk, "sign-in", folder)
     sign_in(coordinator, "dieuphoi.dienbien", passwords["dieuphoi.dienbien"])
@@ -84,6 +87,8 @@ def play(
     doctor.end()
     nurse.page.goto("/")
     picture(nurse.page, "station-home", folder)
+    nurse.page.goto("/waiting")
+    picture(nurse.page, "station-waiting", folder)
 
 
 def main() -> int:

@@ -3,14 +3,20 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net import audit
 from clinic_net.access import care_store
 from clinic_net.access.model import CareRelation, Restriction
+from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.reach import EMERGENCY, Record, RecordScope, Refused, Relation, permits
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.jobs import announce
+
+REACH_CHANGED = "care.reach_changed"
+"""News that others may see a patient's record than before, beyond what a record stored says."""
 
 
 async def grant_care(  # noqa: PLR0913 -- a relation has so many parts
@@ -128,6 +134,7 @@ async def restrict(session: AsyncSession, patient: str, *, by: str, at: datetime
         session.add(Restriction(patient=patient, since=at))
         await session.flush()
         await audit.record(session, actor=by, action="care.restrict", subject=f"Patient/{patient}", at=at)
+        await announce(session, REACH_CHANGED, {"patient": patient})
 
 
 async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: datetime) -> None:
@@ -137,8 +144,23 @@ async def lift_restriction(session: AsyncSession, patient: str, *, by: str, at: 
         await session.delete(found)
         await session.flush()
         await audit.record(session, actor=by, action="care.unrestrict", subject=f"Patient/{patient}", at=at)
+        await announce(session, REACH_CHANGED, {"patient": patient})
 
 
 async def is_restricted(session: AsyncSession, patient: str) -> bool:
     """Whether the processing of a patient's record is stopped."""
     return await session.get(Restriction, patient) is not None
+
+
+@dataclass(frozen=True)
+class Ward:
+    """A child whose guardian somebody is. ``relation`` names that; ``patient`` is the child's FHIR id."""
+
+    relation: UUID
+    patient: str
+
+
+async def wards_of(session: AsyncSession, guardian: UserPrincipal, *, now: datetime) -> list[Ward]:
+    """Return the children whose record somebody sees as their guardian now."""
+    found = await care_store.open_care(session, guardian.address, "guardian", at=now)
+    return [Ward(each.id, each.patient) for each in found]

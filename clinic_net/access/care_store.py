@@ -76,6 +76,19 @@ async def care_between(
     return (await session.exec(statement)).all()
 
 
+async def open_care(
+    session: AsyncSession, grantee: str, basis: str, *, at: datetime
+) -> Sequence[CareRelation]:
+    """Return somebody's relations of one basis that hold at ``at``, the oldest first."""
+    statement = select(CareRelation).where(
+        col(CareRelation.grantee) == grantee,
+        col(CareRelation.basis) == basis,
+        col(CareRelation.since) <= at,
+        or_(col(CareRelation.until).is_(None), col(CareRelation.until) > at),
+    )
+    return (await session.exec(statement.order_by(col(CareRelation.since), col(CareRelation.id)))).all()
+
+
 async def refusals(
     session: AsyncSession, names: Collection[str], patients: Collection[str]
 ) -> Sequence[ConsentRow]:

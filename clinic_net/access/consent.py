@@ -22,6 +22,7 @@ from clinic_net.access.model import ConsentRow
 from clinic_net.fhir.dates import LATEST, date_range
 from clinic_net.kernel.errors import Place
 from clinic_net.kernel.ids import new_id
+from clinic_net.kernel.jobs import announce
 
 BASIS = "consent"
 PRIVACY = "patient-privacy"
@@ -99,6 +100,7 @@ async def follow(session: AsyncSession, given: Given, said: Statement | None, *,
     if ended:
         await care.end_care_from(session, source, bases=[BASIS], at=now)
         await _told(session, given, "withdraw", ended[0].patient, now)
+        await announce(session, care.REACH_CHANGED, {"patient": ended[0].patient})
     if said is None:
         return
     assert given.patient is not None
@@ -138,6 +140,7 @@ async def follow(session: AsyncSession, given: Given, said: Statement | None, *,
             )
     await session.flush()
     await _told(session, given, said.decision, given.patient, now)
+    await announce(session, care.REACH_CHANGED, {"patient": given.patient})
 
 
 async def _told(session: AsyncSession, given: Given, what: str, patient: str, now: datetime) -> None:

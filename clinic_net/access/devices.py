@@ -185,9 +185,48 @@ async def _revoke(session: AsyncSession, device: Device, *, by: str, now: dateti
     await audit.record(session, actor=by, action="device.revoke", subject=f"device:{device.id}", at=now)
 
 
+async def signed_by(
+    session: AsyncSession, device: UUID, data: bytes, signature: bytes, *, now: datetime
+) -> bool:
+    """Whether a device signed these bytes: ``signature`` is ES256 as RFC 7518 §3.4 writes it (r ‖ s, 64 bytes).
+
+    A wrong one is written to the trail; the caller commits.
+    """
+    row = await store.device(session, device)
+    if row is not None and tokens.signed(data, signature, key=tokens.public_key(row.jwk)):
+        return True
+    await audit.record(
+        session,
+        actor=f"device:{device}",
+        action="device.sign_batch",
+        subject=f"device:{device}",
+        outcome="batch-signature-wrong",
+        at=now,
+    )
+    return False
+
+
+async def active_device(session: AsyncSession, device: UUID) -> DeviceView | None:
+    """Return a device that may speak for its site, or None."""
+    row = await store.device(session, device)
+    return None if row is None or row.status != "active" else _view(row)
+
+
 async def devices_of(session: AsyncSession, site: str) -> tuple[DeviceView, ...]:
     """Return the devices that a site has or had, newest first."""
     return tuple(_view(device) for device in await store.devices_of(session, site))
+
+
+async def device_of_id(session: AsyncSession, device: UUID) -> DeviceView | None:
+    """Return a device, active or revoked."""
+    found = await store.device(session, device)
+    return None if found is None else _view(found)
+
+
+async def said_by_device(session: AsyncSession, device: UUID, statement: str) -> bytes | None:
+    """Return what a compact JWS says if a device's key has signed it, be the device active or revoked."""
+    found = await store.device(session, device)
+    return None if found is None else tokens.stated(statement, key=tokens.public_key(found.jwk))
 
 
 async def active_devices(session: AsyncSession) -> tuple[DeviceView, ...]:

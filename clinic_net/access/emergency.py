@@ -212,6 +212,15 @@ async def to_review(session: AsyncSession, by: UserPrincipal) -> list[EmergencyV
     return [_view(row) for row in await emergency_store.emergencies_in(session, await _province(session, by))]
 
 
+async def waiting_reviews(session: AsyncSession, by: UserPrincipal) -> int:
+    """Return how many openings in a supervisor's province nobody has looked into.
+
+    Raises:
+        RoleNotAllowed: only provincial administrators and auditors supervise.
+    """
+    return await emergency_store.unreviewed(session, await _province(session, by))
+
+
 async def close_review(
     session: AsyncSession, opening: UUID, *, outcome: str, words: str, by: UserPrincipal, now: datetime
 ) -> EmergencyView:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -49,3 +50,11 @@ async def emergencies_in(session: AsyncSession, province: str) -> Sequence[Emerg
         col(Emergency.review_due),
     )
     return (await session.exec(statement.order_by(*order).limit(_SHOWN))).all()
+
+
+async def unreviewed(session: AsyncSession, province: str) -> int:
+    """Return how many openings in a province have no review."""
+    statement = select(func.count()).where(
+        col(Emergency.province) == province, col(Emergency.reviewed_at).is_(None)
+    )
+    return (await session.exec(statement)).one()

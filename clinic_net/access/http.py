@@ -154,7 +154,7 @@ async def principal_of(
         InvalidProof: the token's key is not proven.
     """
     caller = await _known(connection, session, settings, now=now)
-    await narrow(session, scope_of(caller), now=now)
+    await narrow(session, scope_of(caller), now=now, caller=caller)
     return caller
 
 
@@ -179,7 +179,8 @@ async def _known(
 
 def _acting(principal: _Known) -> _Known:
     """Let the audit trail say of the rest of this request for what, and from where, its caller acts."""
-    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal))
+    program = principal.program if isinstance(principal, UserPrincipal) else None
+    audit.acting(principal.address, purpose=purpose_of(principal), place=place_of(principal), program=program)
     return principal
 
 

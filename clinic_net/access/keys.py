@@ -21,6 +21,8 @@ class Use(StrEnum):
     PROOF_NONCE = "dpop-nonce"
     SIGNING_IN_ELSEWHERE = "signing-in-elsewhere"
     PSEUDONYM = "pseudonym"
+    SYNC_TICKET = "sync-ticket"
+    SMS = "sms"
 
 
 def derive(token_key: SecretStr, use: Use) -> bytes:

@@ -10,16 +10,22 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from clinic_net.access.principals import Principal, UserPrincipal
 from clinic_net.access.reach import RecordScope
 from clinic_net.kernel.hub import Hub
 
-GUARDED = ("records_resource", "records_version")
-"""Tables of what patients' records hold; the index tables beside them hold hashes of numbers."""
+GUARDED = (
+    "records_resource", "records_version", "consultation", "consultation_event", "referral_case", "referral_event",
+    "privacy_request", "privacy_hold", "access_emergency",
+)  # fmt: skip
+"""Tables that tell of patients. The index tables beside the records hold hashes of numbers; relations of care, refusals
+and restrictions are what the rule and the policies themselves read."""
 
 _NARROW = (
     "select set_config('app.scope', %(scope)s, true), set_config('app.tenants', %(tenants)s, true),"
     " set_config('app.names', %(names)s, true), set_config('app.own', %(own)s, true),"
-    " set_config('app.at', %(at)s, true)"
+    " set_config('app.at', %(at)s, true), set_config('app.user', %(user)s, true),"
+    " set_config('app.facility', %(facility)s, true), set_config('app.role', %(role)s, true)"
 )
 _ROLE = text(
     "select current_user, rolsuper or rolbypassrls,"
@@ -35,14 +41,23 @@ class UnsafeDatabase(Exception):
     """The database would not keep requests to what is theirs; the message says what to change."""
 
 
-async def narrow(session: AsyncSession, scope: RecordScope, *, now: datetime) -> None:
-    """Keep the rest of this transaction to what a caller can reach at most."""
+async def narrow(
+    session: AsyncSession, scope: RecordScope, *, now: datetime, caller: Principal | None = None
+) -> None:
+    """Keep the rest of this transaction to what a caller can reach at most.
+
+    A person's cases and referrals are found by who they are and where they work, not by the records' scope.
+    """
+    person = caller if isinstance(caller, UserPrincipal) else None
     values = {
         "scope": "*" if scope.tenants is None else "narrow",
         "tenants": ",".join(sorted(scope.tenants or ())),
         "names": ",".join(sorted(scope.known_as)),
         "own": scope.own or "",
         "at": now.isoformat(),
+        "user": "" if person is None else str(person.id),
+        "facility": "" if person is None else person.facility,
+        "role": "" if person is None else person.role.value,
     }
     await (await session.connection()).exec_driver_sql(_NARROW, values)
 

@@ -5,6 +5,7 @@ refused. A scope is minted only here; an empty one means nothing, never everythi
 (``predicate``) and evaluated again on every answer (``permits``): see ``reach``.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from clinic_net.access.errors import InsufficientScope, RoleNotAllowed
@@ -40,6 +41,7 @@ __all__ = [
     "predicate",
     "refuse_watchers",
     "scope_of",
+    "shared_scope",
     "station_scope",
 ]
 
@@ -148,6 +150,11 @@ def station_scope(site: str) -> RecordScope:
     """Return what a site's feed may hold: its own records, and those of patients it cares for."""
     address = f"station:{site}"
     return RecordScope(frozenset({site}), address, writable=False, names=frozenset({address}))
+
+
+def shared_scope(tenants: Collection[str]) -> RecordScope:
+    """Return the reach of whoever may have what these places share: only what is part of no patient's record."""
+    return RecordScope(frozenset(tenants), None, writable=False, types=frozenset())
 
 
 def may(principal: Principal, rtype: str, action: str) -> bool:

@@ -56,8 +56,9 @@ class UserPrincipal:
     ``mfa`` (password and a second factor) or ``passkey``. ``purpose`` is a code of HL7 v3 PurposeOfUse.
     ``patient`` is the FHIR id of a citizen's own Patient.
 
-    ``scopes`` is the ceiling of a program that acts for this person (``grant`` names what they allowed it, and
-    ``launch_patient`` the FHIR id of the one patient it is about); None for the person at the hub's own pages.
+    ``scopes`` is the ceiling of a program that acts for this person (``grant`` names what they allowed it, ``program``
+    is its client id, ``launch_patient`` the FHIR id of the one patient it is about); None for the person at the hub's
+    own pages.
     """
 
     id: UUID
@@ -76,6 +77,7 @@ class UserPrincipal:
     scopes: frozenset[Scope] | None = None
     launch_patient: str | None = None
     grant: UUID | None = None
+    program: str | None = None
 
     @property
     def address(self) -> str:

@@ -7,6 +7,7 @@ nothing of it is ever out of date. ``policy`` mints scopes; nobody else does.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -81,6 +82,10 @@ class RecordScope:
 
     def to_write(self) -> "RecordScope":
         """Return the part of it in which records may be changed."""
+        return self._to_write
+
+    @cached_property
+    def _to_write(self) -> "RecordScope":
         return replace(self, writing=True)
 
 

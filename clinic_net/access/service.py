@@ -9,15 +9,19 @@ from clinic_net.access.attempts import (
     trying_to_sign_in,
     trying_to_verify,
 )
-from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look
+from clinic_net.access.care import end_care, end_care_from, grant_care, relations_of, second_look, wards_of
 from clinic_net.access.devices import (
     DeviceView,
     Enrolment,
+    active_device,
     active_devices,
+    device_of_id,
     devices_of,
     enrol,
     issue_code,
     revoke_device,
+    said_by_device,
+    signed_by,
 )
 from clinic_net.access.emergency import (
     WORDS_LONGEST,
@@ -31,6 +35,7 @@ from clinic_net.access.emergency import (
     own_emergencies,
     prove,
     to_review,
+    waiting_reviews,
 )
 from clinic_net.access.granting import (
     add_client,
@@ -104,6 +109,7 @@ __all__ = [
     "SessionSeen",
     "SignedIn",
     "Tried",
+    "active_device",
     "active_devices",
     "add_account",
     "add_client",
@@ -116,6 +122,7 @@ __all__ = [
     "client_of_token",
     "clients_still_valid",
     "close_review",
+    "device_of_id",
     "devices_of",
     "disable_client",
     "disable_user",
@@ -146,6 +153,7 @@ __all__ = [
     "relations_of",
     "reset_user",
     "revoke_device",
+    "said_by_device",
     "second_look",
     "sessions_of",
     "set_up_done",
@@ -153,6 +161,7 @@ __all__ = [
     "sign_in",
     "sign_in_with_passkey",
     "sign_out",
+    "signed_by",
     "signed_in",
     "smart_configuration",
     "still_valid",
@@ -165,4 +174,6 @@ __all__ = [
     "user",
     "verify",
     "verify_with_passkey",
+    "waiting_reviews",
+    "wards_of",
 ]

@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
@@ -156,6 +159,31 @@ def proves(proof: str, *, of: bytes, key: ECKey) -> bool:
         return jws.deserialize_compact(proof, key, algorithms=["ES256"]).payload == of
     except (JoseError, ValueError, TypeError):
         return False
+
+
+_RAW_SIGNATURE = 64
+"""Bytes of r ‖ s on P-256 (RFC 7518 §3.4)."""
+
+
+def signed(data: bytes, signature: bytes, *, key: ECKey) -> bool:
+    """Whether ``signature`` (ES256, r ‖ s) stands over these bytes, by the holder of the key."""
+    if len(signature) != _RAW_SIGNATURE:
+        return False
+    half = _RAW_SIGNATURE // 2
+    r, s = (int.from_bytes(part, "big") for part in (signature[:half], signature[half:]))
+    try:
+        key.public_key.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def stated(statement: str, *, key: ECKey) -> bytes | None:
+    """Return what a compact JWS (ES256) says if the holder of the key has signed it."""
+    try:
+        return jws.deserialize_compact(statement, key, algorithms=["ES256"]).payload
+    except (JoseError, ValueError, TypeError):
+        return None
 
 
 def claimed_issuer(assertion: str) -> str:

@@ -95,7 +95,7 @@ def _agents(event: AuditEvent, base: str) -> list[dict[str, Any]]:
     person = event.actor.startswith("user:")
     client: dict[str, Any] = {
         "type": _concept(_DCM, *(_DESTINATION if reads else _SOURCE)),
-        "who": {"display": "browser"} if person else _address(event.actor),
+        "who": _program(event) if person else _address(event.actor),
         **({} if person else {"altId": event.actor}),
         "requestor": not person,
     }
@@ -121,6 +121,11 @@ def _agents(event: AuditEvent, base: str) -> list[dict[str, Any]]:
     if event.purpose:
         user["purposeOfUse"] = [_purpose(event.purpose)]
     return [client, server, user]
+
+
+def _program(event: AuditEvent) -> dict[str, Any]:
+    """What spoke for a person: a program that they allowed to, or their own browser."""
+    return {"display": "browser"} if event.program is None else _address(f"client:{event.program}")
 
 
 def _entity(type_: str, role: str | None = None, **more: Any) -> dict[str, Any]:

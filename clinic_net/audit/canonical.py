@@ -11,10 +11,12 @@ from typing import Any
 
 FORM = "clinic-net audit event 1"
 """The first field: how the rest is to be read. Another list of fields is another form."""
+FORM_OF_A_PROGRAM = "clinic-net audit event 2"
+"""The form of an event in which a program acted for a person: the same fields, and the program behind them."""
 
 FIELDS = (
     "id", "at", "actor", "action", "subject", "outcome", "purpose", "patient", "place", "actor_place", "detail",
-    "request", "address", "xact",
+    "request", "address", "xact", "program",
 )  # fmt: skip
 """Columns of ``audit_event`` in their order. ``at`` is microseconds since 1970 UTC, ``xact`` a decimal number."""
 
@@ -32,9 +34,15 @@ def _text(value: Any) -> str | None:
 
 
 def canonical(event: Sequence[Any]) -> bytes:
-    """Return the bytes of an event, given as the values of ``FIELDS``: UUID, aware datetime, texts, int."""
+    """Return the bytes of an event, given as the values of ``FIELDS``: UUID, aware datetime, texts, int, text."""
+    form, fields = FORM, tuple(event)
+    if len(fields) == len(FIELDS):
+        if fields[-1] is None:
+            fields = fields[:-1]
+        else:
+            form = FORM_OF_A_PROGRAM
     parts = []
-    for value in (FORM, *event):
+    for value in (form, *fields):
         text = _text(value)
         if text is None:
             parts.append(b"-,")

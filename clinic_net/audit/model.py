@@ -31,7 +31,8 @@ class AuditEvent(SQLModel, table=True):
 
     ``patient`` is the FHIR id of the Patient whose record it concerns; ``place`` who answers for what was touched,
     ``actor_place`` for whom the actor works (codes of facilities and sites); ``detail`` names search parameters, never
-    values. ``xact`` is the transaction that wrote it: what is over may be sealed.
+    values. ``program`` is the client that acted in the actor's name. ``xact`` is the transaction that wrote it: what is
+    over may be sealed.
     """
 
     __tablename__ = "audit_event"
@@ -57,6 +58,7 @@ class AuditEvent(SQLModel, table=True):
     detail: str | None = Field(default=None, max_length=200)
     request: str | None = Field(default=None, max_length=64)
     address: str | None = Field(default=None, max_length=60)
+    program: str | None = Field(default=None, max_length=64)
     xact: int | None = Field(
         default=None, sa_column=Column(BigInteger, nullable=False, server_default=FetchedValue())
     )

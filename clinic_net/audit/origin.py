@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 @dataclass(frozen=True, slots=True)
 class Origin:
     """``request`` is the request's id, ``address`` the client's, ``purpose`` a code of HL7 v3 PurposeOfUse, ``place``
-    the code of the facility or site for which ``actor``, if somebody was recognised, works."""
+    the code of the facility or site for which ``actor``, if somebody was recognised, works; ``program`` the client that
+    acts in their name, if one does."""
 
     request: str | None = None
     address: str | None = None
     purpose: str | None = None
     place: str | None = None
     actor: str | None = None
+    program: str | None = None
 
 
 NOWHERE = Origin()
@@ -36,6 +38,6 @@ def arrived(origin: Origin) -> None:
     _here.set(origin)
 
 
-def acting(actor: str, *, purpose: str | None, place: str | None) -> None:
-    """Say who was recognised, for what and from which place they act in the rest of this task."""
-    _here.set(replace(_here.get(), actor=actor, purpose=purpose, place=place))
+def acting(actor: str, *, purpose: str | None, place: str | None, program: str | None = None) -> None:
+    """Say who was recognised, for what, from which place and by which program they act in the rest of this task."""
+    _here.set(replace(_here.get(), actor=actor, purpose=purpose, place=place, program=program))

@@ -76,7 +76,7 @@ async def record(
 
 _TEXTS = (
     "id", "actor", "action", "subject", "outcome", "purpose", "patient", "place", "actor_place", "detail",
-    "request", "address",
+    "request", "address", "program",
 )  # fmt: skip
 
 _GIVEN = ", ".join(f"cast(:{name} as {'uuid' if name == 'id' else 'text'}[])" for name in _TEXTS)
@@ -102,6 +102,7 @@ def _row(event: Event, at: datetime) -> tuple[str | None, ...]:
         event.detail,
         origin.request,
         origin.address,
+        origin.program,
     )
 
 

@@ -41,6 +41,9 @@ WAITING = frozenset({"requested", "queued", "ringing", "unanswered"})
 SILENT_AFTER = timedelta(minutes=15)
 """Ours: a station that is up speaks to the hub every minute; this long without a word is worth a telephone call."""
 
+COPIED_SHOWN, CLOCK_SHOWN = timedelta(days=30), timedelta(days=1)
+"""Ours: for how long a copied database, and a clock that is off, is shown after it was last noticed."""
+
 STATIONS_SHOWN = 40
 """The longest silent of a province; the rest is counted."""
 
@@ -77,6 +80,9 @@ class Station:
     waiting: int
     refused: int
     oldest_waiting: timedelta | None
+    is_copied: bool = False
+    """Whether a copy of its database was found out lately: a person must look at that computer."""
+    clock_is_off: bool = False
 
     @property
     def is_silent(self) -> bool:
@@ -263,7 +269,13 @@ def _station(state: StationState, now: datetime) -> Station:
         waiting=sum(state.waiting.values()),
         refused=state.refused,
         oldest_waiting=None if oldest is None else now - oldest,
+        is_copied=_lately(state.copied_at, now, COPIED_SHOWN),
+        clock_is_off=_lately(state.clock_off_at, now, CLOCK_SHOWN),
     )
+
+
+def _lately(at: datetime | None, now: datetime, within: timedelta) -> bool:
+    return at is not None and now - at < within
 
 
 def _may_close(row: CaseRow) -> bool:

@@ -1,6 +1,7 @@
 """A doctor's sight of a patient's record, within the doctor's right to it. Every look is on the audit trail."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,6 +12,8 @@ from clinic_net.console import record
 from clinic_net.console.i18n import local_day
 from clinic_net.console.plot import Plot, plot
 from clinic_net.console.record import Record, Series
+from clinic_net.directory import service as directory
+from clinic_net.directory.errors import UnknownFacility
 from clinic_net.records import service as records
 from clinic_net.records.errors import ResourceDeleted, UnknownResource
 
@@ -22,6 +25,17 @@ async def chart_of(session: AsyncSession, patient: str, *, by: UserPrincipal, no
     except (UnknownResource, ResourceDeleted):
         return None
     return record.read([json.loads(each.text) for each in stored], on=local_day(now))
+
+
+async def places_of(session: AsyncSession, codes: Iterable[str]) -> dict[str, str]:
+    """Return the names of facilities by their codes; a code that nobody knows stands for itself."""
+    found = {}
+    for code in codes:
+        try:
+            found[code] = (await directory.facility(session, code)).name
+        except UnknownFacility:
+            found[code] = code
+    return found
 
 
 def plots_of(chart: Record) -> list[tuple[Series, Plot]]:

@@ -14,7 +14,7 @@ from clinic_net.access.errors import NotFresh, ReasonRequired, RoleNotAllowed, W
 from clinic_net.access.policy import hub_scope
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.console.access_words import EMERGENCY_OUTCOMES, EMERGENCY_REASONS
-from clinic_net.console.charts import chart_of, plots_of
+from clinic_net.console.charts import chart_of, places_of, plots_of
 from clinic_net.console.pages import render
 from clinic_net.fhir import parse_search
 from clinic_net.kernel.db import Sessions
@@ -134,9 +134,17 @@ async def reviews(request: Request, user: Supervisor, session: UnitOfWork, now: 
         user=user,
         now=now,
         found=found,
+        places=await places_of(session, {one.facility for one in found}),
         overdue=sum(1 for one in found if one.is_overdue(now)),
         outcomes=tuple(EMERGENCY_OUTCOMES),
     )
+
+
+@router.get("/emergencies/waiting")
+async def waiting(request: Request, user: Supervisor, session: UnitOfWork) -> Response:
+    """Say beside the link to the reviews, on every page of a supervisor, how many wait for one."""
+    count = await service.waiting_reviews(session, user)
+    return render(request, "_waiting_reviews.html", user=user, count=count)
 
 
 @router.post("/emergencies/{opening}/review")

@@ -44,6 +44,14 @@ def local_time(instant: datetime | None) -> str:
     return instant.astimezone(VIET_NAM).strftime("%d/%m/%Y %H:%M") if instant else ""
 
 
+def written_time(text: str) -> str:
+    """Return an instant of FHIR as :func:`local_time` writes it; what is none is shown as it is."""
+    try:
+        return local_time(datetime.fromisoformat(text))
+    except ValueError:
+        return text
+
+
 def local_day(instant: datetime) -> date:
     """Return the day that an instant falls on in Viet Nam."""
     return instant.astimezone(VIET_NAM).date()

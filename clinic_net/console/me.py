@@ -18,15 +18,16 @@ from clinic_net.access.http import require
 from clinic_net.access.policy import RecordScope, scope_of
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.audit.looks import LookEvent, looks_at
-from clinic_net.console.charts import chart_of, plots_of
+from clinic_net.console import record
+from clinic_net.console.charts import chart_of, places_of, plots_of
 from clinic_net.console.i18n import local_day
 from clinic_net.console.pages import render
 from clinic_net.directory import service as directory
-from clinic_net.directory.errors import UnknownFacility
 from clinic_net.fhir import parse_search, write
 from clinic_net.kernel.http import Now, UnitOfWork
 from clinic_net.kernel.ids import new_id
 from clinic_net.records import service as records
+from clinic_net.records.errors import ResourceDeleted, UnknownResource
 
 router = APIRouter()
 
@@ -53,6 +54,7 @@ class Looker:
     name: str
     role: str
     facility: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ async def own_page(request: Request, user: Citizen, session: UnitOfWork, now: No
     people = [look for look in looks if look.by_a_person and look.actor != user.address]
     chart = await chart_of(session, patient, by=user, now=now)
     given = await consent.consents_of(session, patient, now=now)
+    lookers = [(look, await _looker(session, look.actor)) for look in people[:100]]
+    emergencies = await service.emergencies_about(session, patient)
+    wards = await service.wards_of(session, user, now=now)
     return render(
         request,
         "me.html",
@@ -79,11 +84,15 @@ async def own_page(request: Request, user: Citizen, session: UnitOfWork, now: No
         now=now,
         chart=chart,
         plots=plots_of(chart) if chart else [],
-        looks=[(look, await _looker(session, look.actor)) for look in people[:100]],
+        looks=lookers,
         machines=_by_day(look for look in looks if not look.by_a_person),
-        emergencies=await service.emergencies_about(session, patient),
+        emergencies=emergencies,
         consents=given,
-        places={code: await _place(session, code) for code in consent.facilities_named(given)},
+        places=await places_of(
+            session, {*consent.facilities_named(given), *(e.facility for e in emergencies)}
+        ),
+        known=sorted({(who.code, who.facility) for _, who in lookers if who.code}),
+        wards=[(each.relation, await _name_of(session, each.patient, user, now)) for each in wards],
         corrections=await _corrections(session, user, now),
     )
 
@@ -104,14 +113,30 @@ async def _looker(session: AsyncSession, address: str) -> Looker:
         person = await service.user(session, UUID(address.removeprefix("user:")))
     except UnknownUser:
         return Looker(address, "", "")
-    return Looker(person.name, person.role, await _place(session, person.facility))
+    places = await places_of(session, [person.facility])
+    return Looker(person.name, person.role, places[person.facility], person.facility)
 
 
-async def _place(session: AsyncSession, code: str) -> str:
+async def _name_of(session: AsyncSession, patient: str, user: UserPrincipal, now: datetime) -> str:
+    """Return the name of somebody whose record the citizen may see; empty where they no longer may."""
     try:
-        return (await directory.facility(session, code)).name
-    except UnknownFacility:
-        return code
+        stored = await records.read(
+            session, "Patient", patient, scope=scope_of(user), now=now, by=user.address
+        )
+    except (UnknownResource, ResourceDeleted):
+        return ""
+    return record.name_of(json.loads(stored.text)) or ""
+
+
+@router.get("/me/children/{relation}")
+async def child(request: Request, relation: UUID, user: Citizen, session: UnitOfWork, now: Now) -> Response:
+    """Show a child's record to its guardian, as far and as long as a station vouches for that."""
+    wards = await service.wards_of(session, user, now=now)
+    patient = next((each.patient for each in wards if each.relation == relation), None)
+    chart = None if patient is None else await chart_of(session, patient, by=user, now=now)
+    if chart is None:
+        raise UnknownResource
+    return render(request, "child.html", user=user, chart=chart, plots=plots_of(chart), now=now)
 
 
 async def _corrections(session: AsyncSession, user: UserPrincipal, now: datetime) -> list[Correction]:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from clinic_net.access.principals import UserPrincipal
 from clinic_net.access.proof.errors import VerificationNeeded
 from clinic_net.console import access_words, i18n, words
+from clinic_net.console.permission import KINDS
 from clinic_net.kernel.errors import Refusal, Unauthenticated
 
 _HERE = Path(__file__).parent
@@ -29,6 +30,10 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(local_time=i18n.local_time, clock_time=i18n.clock_time, duration=i18n.duration)
+    environment.filters.update(written_time=i18n.written_time)
+    environment.filters.update(
+        kind=lambda rtype: i18n.translations(language).gettext(KINDS.get(rtype, rtype))
+    )
     environment.filters.update(words.filters(language, i18n.translations(language).gettext))
     environment.filters.update(access_words.filters(i18n.translations(language).gettext))
     environment.globals.update(language=language, languages=i18n.LANGUAGES)

@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 from clinic_net.clinical.dates import InvalidDate, PartialDate, age_range
+from clinic_net.console.pictures import Picture, pictures
 from clinic_net.consultations.documents import SECTIONS
+from clinic_net.protocol.sync.reviews import Review, open_among
 
 Resource = Mapping[str, Any]
 
@@ -144,6 +146,8 @@ class Record:
     consciousness: str = ""
     on_oxygen: bool | None = None
     pregnant: bool | None = None
+    reviews: tuple[Review, ...] = ()
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def medicines_now(self) -> tuple[Medicine, ...]:
@@ -182,7 +186,7 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
     banded = months is not None and months >= _ADULT_MONTHS and not pregnant
     allergies = by_type.get("AllergyIntolerance", [])
     return Record(
-        name=_name(patient),
+        name=name_of(patient),
         sex=str(patient.get("gender", "")),
         birth_date=_written_date(str(patient.get("birthDate", ""))),
         age=years,
@@ -202,6 +206,8 @@ def read(resources: Iterable[Resource], *, on: date) -> Record:
         consciousness=_code(latest.get("67775-7", {}).get("valueCodeableConcept")),
         on_oxygen=latest.get("oxygen", {}).get("valueBoolean"),
         pregnant=pregnant,
+        reviews=open_among(by_type.get("Task", [])),
+        pictures=pictures(by_type.get("DocumentReference", [])),
     )
 
 
@@ -224,7 +230,8 @@ def _instant(text: object) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _name(patient: Resource) -> str:
+def name_of(patient: Resource) -> str:
+    """Return the first name of a Patient as it is written; empty if there is none."""
     for name in patient.get("name", []):
         return str(name.get("text") or " ".join([name.get("family", ""), *name.get("given", [])]).strip())
     return ""

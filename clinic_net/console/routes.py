@@ -10,6 +10,7 @@ from clinic_net.console import (
     account,
     authorize,
     board,
+    conflicts,
     consultation,
     doctor,
     elsewhere,
@@ -34,5 +35,5 @@ def mount(app: FastAPI) -> None:
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     app.mount("/browser", StaticFiles(directory=_BROWSER, check_dir=False), name="browser")
     mine = (entrance, authorize, programs, elsewhere, account, me, passkeys, people)
-    for room in (*mine, doctor, consultation, referral, board, emergency, privacy, trail):
+    for room in (*mine, doctor, consultation, referral, conflicts, board, emergency, privacy, trail):
         app.include_router(room.router, include_in_schema=False)

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, exists, false, func, or_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, ColumnElement, Text, case, exists, false, func, or_, update
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -228,12 +229,10 @@ async def ready(
 
     ``user``: only this person; ``specialty``: only who can answer for it, stand-ins included.
     """
-    busy = (
-        select(func.count())
-        .where(col(Consultation.accepted_by) == col(ConsultationDuty.user_id))
-        .where(col(Consultation.state).in_([state.value for state in TAKEN]))
-        .scalar_subquery()
-    )
+    taken = sql_cast(sorted(state.value for state in TAKEN), ARRAY(Text))
+    busy = func.consultation_held(
+        col(ConsultationDuty.user_id), taken, type_=BigInteger
+    )  # others' cases, counted
     statement = select(ConsultationDuty, busy).where(
         col(ConsultationDuty.on_duty), col(ConsultationDuty.online)
     )

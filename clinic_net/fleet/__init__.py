@@ -5,6 +5,6 @@ A station that has reported nothing for a while is not known to be down: it may 
 """
 
 from clinic_net.fleet import service
-from clinic_net.fleet.service import StationState, report, stations
+from clinic_net.fleet.service import StationState, note_clock, note_copied, report, stations
 
-__all__ = ["StationState", "report", "service", "stations"]
+__all__ = ["StationState", "note_clock", "note_copied", "report", "service", "stations"]

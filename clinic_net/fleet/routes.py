@@ -1,7 +1,7 @@
 """``/fleet/v1``: a station enrols; an administrator issues codes, looks and revokes, an operator in their province."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -13,6 +13,7 @@ from clinic_net.access.http import issuer_of, remote_address, require
 from clinic_net.access.principals import Role, UserPrincipal
 from clinic_net.fleet import service
 from clinic_net.fleet.service import StationState
+from clinic_net.fleet.settings import NATIONAL
 from clinic_net.kernel.http import CurrentHub, Now, UnitOfWork
 from clinic_net.protocol.sync import Enrol, Enrolled
 
@@ -74,3 +75,32 @@ async def stations(
     if own is not None and province not in (None, own):
         return []
     return list(await service.stations(session, province=own or province, facility=facility))
+
+
+@router.get("/stations/{site}/settings")
+async def settings_of(site: SiteCode, operator: Operator, session: UnitOfWork, now: Now) -> dict[str, Any]:
+    """Return the settings by which a site's station is to work, with their version."""
+    await service.demand_in_reach(session, site, by=operator, now=now)
+    await service.demand_known(session, site, now)
+    version, whole = await service.desired(session, site, now)
+    return {**whole, "version": version}
+
+
+@router.put("/stations/{site}/settings")
+async def configure(
+    site: SiteCode, body: dict[str, Any], operator: Operator, session: UnitOfWork, now: Now
+) -> dict[str, Any]:
+    """Set what one site's station works by, over what its province and the nation say."""
+    await service.demand_in_reach(session, site, by=operator, now=now)
+    await service.demand_known(session, site, now)
+    return await service.configure(session, f"site:{site}", body, by=operator.address, now=now)
+
+
+@router.put("/settings")
+async def configure_many(
+    body: dict[str, Any], operator: Operator, session: UnitOfWork, now: Now
+) -> dict[str, Any]:
+    """Set what all stations of the operator's province work by; a national administrator sets it for the nation."""
+    own = await access.province_of(session, operator)
+    layer = NATIONAL if own is None else f"province:{own}"
+    return await service.configure(session, layer, body, by=operator.address, now=now)

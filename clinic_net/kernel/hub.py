@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from clinic_net.kernel import clock
+from clinic_net.kernel.data_keys import KEYRING, Keyring
 from clinic_net.kernel.db import AS_REQUEST, Sessions, create_engine, create_sessions
 from clinic_net.kernel.jobs import SESSION_KEY, Jobs
 from clinic_net.kernel.links import Links
@@ -36,17 +37,23 @@ class Hub:
 
 @asynccontextmanager
 async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock.now) -> AsyncIterator[Hub]:
-    """Open the database, Redis and the job queue, and close them again."""
+    """Open the database with its data keys, Redis and the job queue, and close them again.
+
+    Raises:
+        WrongMasterKey: the settings' key does not open the data keys.
+    """
     engine = create_engine(settings)
     outer = create_engine(settings, options=AS_REQUEST)
     redis = create_redis(settings.redis)
     jobs = Jobs(settings.database)
     info: dict[str, object] = {SESSION_KEY: jobs}
+    sessions = create_sessions(engine, info=info)
+    info[KEYRING] = keyring = Keyring(settings, sessions)
     links = Links(settings, info=info)
     hub = Hub(
         settings=settings,
         engine=engine,
-        sessions=create_sessions(engine, info=info),
+        sessions=sessions,
         requests=create_sessions(outer, info=info),
         links=links,
         redis=redis,
@@ -54,10 +61,12 @@ async def open_hub(settings: HubSettings, *, now: Callable[[], datetime] = clock
         now=now,
     )
     try:
+        await keyring.open(now=now())
         await links.open()
         async with jobs.opened(hub):
             yield hub
     finally:
+        await keyring.close()
         await links.close()
         await redis.aclose()
         await engine.dispose()

@@ -41,6 +41,12 @@ class HubSettings(BaseSettings):
     token_key_before: SecretStr | None = Field(default=None, min_length=32)
     """The token key that ``token_key`` replaces: what it signed still counts, and its public key is still published."""
 
+    identifier_key: SecretStr = Field(min_length=32)
+    """Wraps the data keys that seal what is never kept readable: national identifiers. Without it they are lost."""
+
+    identifier_key_before: SecretStr | None = Field(default=None, min_length=32)
+    """The key that ``identifier_key`` replaces, until every process runs with the new one."""
+
     turn_secret: SecretStr = Field(min_length=16)
     """Shared with coturn (``use-auth-secret``): time-limited TURN credentials are made from it."""
 
@@ -142,6 +148,16 @@ class HubSettings(BaseSettings):
     rate_address: int = Field(default=30_000, ge=0)
     """Points that requests without a credential may draw in a minute from one address, which may be a province's."""
 
+    sync_rate: float = Field(default=150.0, ge=0)
+    """Conversations of stations that may begin in a second, at all nodes together; others are given a slot. 0:
+    no limit."""
+
+    sync_burst: float = Field(default=600.0, ge=1)
+    """Conversations that may begin at once after a quiet time."""
+
+    sync_reserve: float = Field(default=0.05, gt=0, lt=1)
+    """Part of ``sync_rate`` that is kept for what is urgent."""
+
     record_retention: Duration = timedelta(days=3653)
     """How long the law has a record kept after the last thing in it: ten years, until counsel says otherwise."""
 
@@ -149,6 +165,12 @@ class HubSettings(BaseSettings):
     """Days off beyond those of ``privacy.calendar``: what the government decided since, ``["2027-02-11"]``."""
 
     log_json: bool = True
+
+    files: Path | None = None
+    """Directory, shared by every node, where parts of uploads wait to become whole; below ``data`` if not given."""
+
+    sms_number: str = Field(default="", pattern=r"^(\+?[0-9]{3,15})?$")
+    """The number of the gateway to which stations send an SMS when an urgent request cannot leave otherwise."""
 
     data: Path | None = None
     """Data directory of the embedded services, when they are used."""

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -18,6 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.principals import Principal
 from clinic_net.access.standing import standing_of
+from clinic_net.kernel.data_keys import keyring_of, unsealed
 from clinic_net.kernel.errors import TooMany
 from clinic_net.kernel.jobs import announce
 from clinic_net.records.async_model import AsyncRequest
@@ -62,6 +64,12 @@ class Answer:
     refused: bool = False
 
 
+def said(request: AsyncRequest, kept: bytes | str | None) -> bytes:
+    """Return what is kept of a request or its answer: query, body and answer rest sealed, whatever they hold."""
+    text = kept.encode("latin-1") if isinstance(kept, str) else kept or b""
+    return unsealed(text, bound=request.id.encode())
+
+
 class Forgotten(Exception):
     """Whoever asked took the request back, or somebody else has answered it: undo what was done."""
 
@@ -81,16 +89,18 @@ async def keep(s: AsyncSession, deferred: Deferred, caller: Principal, *, now: d
         raise TooMany(
             "too many requests and answers are kept; delete those you have read", retry_after=_FULL_FOR_S
         )
+    name = secrets.token_urlsafe(32)
+    seal = partial(keyring_of(s).seal, bound=name.encode())
     made = AsyncRequest(
-        id=secrets.token_urlsafe(32),
+        id=name,
         owner=caller.address,
         standing=standing,
         interaction=deferred.interaction,
         path=dict(deferred.path),
         method=deferred.method,
-        query=deferred.query,
+        query=seal(deferred.query.encode("latin-1")).decode(),
         headers=dict(deferred.headers),
-        body=deferred.body,
+        body=seal(deferred.body),
         asked_at=now,
         moved_at=now,
         expires_at=now + REQUEST_KEPT,
@@ -159,7 +169,7 @@ async def finish(s: AsyncSession, name: str, answer: Answer, *, now: datetime) -
         "finished_at": now,
         "expires_at": now + ANSWER_KEPT,
         "status": answer.status,
-        "answer": answer.text,
+        "answer": keyring_of(s).seal(answer.text, bound=name.encode()),
         "marks": {**answer.marks, "refused": answer.refused},
     }
     statement = (

@@ -120,4 +120,4 @@ async def forget(name: str, exchange: Exchanging) -> Response:
 def _answer(found: AsyncRequest) -> bytes:
     marks: dict[str, Any] = dict(found.marks or {})
     refused = marks.pop("refused", False)
-    return async_bundle(found.status or 500, bytes(found.answer or b""), marks, refused=refused)
+    return async_bundle(found.status or 500, async_requests.said(found, found.answer), marks, refused=refused)

@@ -120,11 +120,12 @@ async def _carry_out(s: AsyncSession, hub: Hub, request: AsyncRequest, *, now: d
 
 def _as_it_came(request: AsyncRequest) -> Request:
     """Return the request as its handler would have seen it."""
+    body = async_requests.said(request, request.body)
     scope = {
         "type": "http",
         "method": request.method,
         "path": "/fhir",
-        "query_string": request.query.encode("latin-1"),
+        "query_string": async_requests.said(request, request.query),
         "headers": [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.items()
         ],
@@ -132,6 +133,6 @@ def _as_it_came(request: AsyncRequest) -> Request:
     }
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": bytes(request.body or b""), "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     return Request(scope, receive)

@@ -11,7 +11,7 @@ no version up to ``seen`` can appear any more: what is read up to there from the
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,7 @@ from clinic_net.fhir.units import EVERYDAY, UCUM, canonical_unit, units_of
 from clinic_net.kernel.arrays import numbers, texts
 from clinic_net.kernel.gate import breathe, leave_room
 from clinic_net.kernel.hub import Hub
+from clinic_net.records.sealing import opened, telling_words
 
 BATCH = 100
 """Some 10 ms of work: whoever shares the process with the worker does not notice."""
@@ -37,7 +38,7 @@ _NOW = text(
 )
 _NEXT = text(
     """
-    select v.vseq, r.rid, r.version, r.body
+    select v.vseq, r.rid, r.version, r.rtype, r.fid, r.body
     from records_version v
     join records_resource r on r.rid = v.rid and r.version = v.version
     left join records_words w on w.rid = r.rid
@@ -94,7 +95,7 @@ async def read_on(s: AsyncSession) -> bool:
     ours, oldest = (await connection.execute(_NOW)).one()
     rows = (await connection.execute(_NEXT, {"done": done, "batch": BATCH})).all()
     if rows:
-        await keep(connection, rows)
+        await keep(connection, [_read(row) for row in rows])
     full = len(rows) == BATCH
     reached: int = min(rows[-1].vseq, newest) if full else newest
     if oldest > horizon:
@@ -104,15 +105,30 @@ async def read_on(s: AsyncSession) -> bool:
     return full
 
 
-async def keep(connection: AsyncConnection, rows: Sequence[Any]) -> None:
-    """Keep what is derived from these versions: rows with ``rid``, ``version`` and ``body``."""
+class Version(NamedTuple):
+    """The newest version of a resource, as it was received; ``body`` None: it is deleted."""
+
+    rid: int
+    version: int
+    rtype: str
+    body: bytes | None
+
+
+def _read(row: Any) -> Version:
+    body = None if row.body is None else opened(row.body, row.rtype, row.fid)
+    return Version(row.rid, row.version, row.rtype, body)
+
+
+async def keep(connection: AsyncConnection, rows: Sequence[Version]) -> None:
+    """Keep what is derived from these versions."""
     resources, narratives, contents = [], [], []
     for done, row in enumerate(rows):
         await breathe(done)
-        resource = {} if row.body is None else parse(bytes(row.body))
+        resource = {} if row.body is None else parse(row.body)
+        secret = telling_words(resource, row.rtype)
         resources.append(resource)
-        narratives.append(_array(narrative_words(resource)))
-        contents.append(_array(content_words(resource)))
+        narratives.append(_array([word for word in narrative_words(resource) if word not in secret]))
+        contents.append(_array([word for word in content_words(resource) if word not in secret]))
     kept = {
         "rids": numbers([row.rid for row in rows]),
         "versions": numbers([row.version for row in rows]),

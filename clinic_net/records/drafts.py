@@ -23,18 +23,23 @@ from clinic_net.records.vault import fragments_of
 
 @dataclass(frozen=True)
 class Draft:
-    """A checked resource that is to be stored as ``rtype/fid``. ``chosen``: the id is the caller's choice."""
+    """A checked resource that is to be stored as ``rtype/fid``. ``chosen``: the id is the caller's choice.
+
+    ``part_of`` is the patient whose record it is part of, for what the hub itself says about a record in a type that
+    has no place to say it (``beside``).
+    """
 
     text: bytes
     resource: Mapping[str, Any]
     rtype: str
     fid: str
     chosen: bool
+    part_of: str | None = None
 
     @cached_property
     def patient(self) -> str | None:
         """Whose record it is part of."""
-        return rules.patient_of(self.resource, self.fid)
+        return self.part_of or rules.patient_of(self.resource, self.fid)
 
     @cached_property
     def labels(self) -> int:

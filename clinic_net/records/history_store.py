@@ -11,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from clinic_net.access.policy import RecordScope
 from clinic_net.records.model import Resource, Version
+from clinic_net.records.sealing import opened
 from clinic_net.records.shapes import Stored
 from clinic_net.records.store import labels_in, visible
 
@@ -77,7 +78,7 @@ async def page(
                 fid=row.fid,
                 version=row.version,
                 updated=row.updated,
-                text=bytes(row.body or b""),
+                text=opened(row.body or b"", row.rtype, row.fid),
                 changed=False,
                 patient=row.patient,
                 tenant=row.tenant,

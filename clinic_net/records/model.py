@@ -198,7 +198,8 @@ class ConditionRow(SQLModel, table=True):
 
 
 class IndexKey(SQLModel, table=True):
-    """The one secret key of the hashes. It lives as long as the index rows do, so it is kept beside them."""
+    """The one secret key of the hashes. It lives as long as the index rows do, so it is kept beside them, sealed:
+    whoever has the tables alone can try no number."""
 
     __tablename__ = "records_index_key"
 

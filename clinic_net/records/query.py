@@ -296,7 +296,10 @@ class Query:
                 return self._written(sort)
 
     def _written(self, sort: Sort) -> ColumnElement[Any]:
-        """Order by what the resource says: the index holds hashes of codes and identifiers, which have no order."""
+        """Order by what the resource says: the index holds hashes of codes and identifiers, which have no order.
+
+        What is sealed (``records.sealing``) stands behind what is readable, in no order that would tell of it.
+        """
         paths = sort_paths(self._rtype, sort.parameter)
         if not paths:
             place = Place("_sort", UnsupportedSearch.code, "this parameter cannot be sorted by")

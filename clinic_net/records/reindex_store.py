@@ -18,6 +18,7 @@ from clinic_net.records.fingerprints import EXTRACTOR
 from clinic_net.records.index import Rows
 from clinic_net.records.model import DateRow, LinkRow, NumberRow, Resource, StringRow, TokenRow
 from clinic_net.records.reindex_model import IndexState, Reindex, ReindexPart
+from clinic_net.records.sealing import opened
 from clinic_net.records.store import MENTIONED
 
 CHUNK = 200
@@ -164,13 +165,21 @@ async def chunk(s: AsyncSession, part: ReindexPart) -> list[Body]:
         .subquery()
     )
     statement = (
-        select(col(Resource.rid), col(Resource.version), col(Resource.body), col(Resource.tokens))
+        select(
+            col(Resource.rid),
+            col(Resource.version),
+            col(Resource.body),
+            col(Resource.tokens),
+            col(Resource.fid),
+        )
         .join(next_ones, next_ones.c.rid == col(Resource.rid))
         .where(next_ones.c.before < CHUNK_BYTES)
         .order_by(col(Resource.rid))
     )
     rows: Any = (await (await s.connection()).execute(statement)).all()
-    return [Body(row[0], row[1], bytes(row[2] or b""), frozenset(row[3])) for row in rows]
+    return [
+        Body(row[0], row[1], opened(row[2] or b"", part.rtype, row[4]), frozenset(row[3])) for row in rows
+    ]
 
 
 async def differences(

@@ -222,7 +222,12 @@ async def _do_chunk(s: AsyncSession, part: ReindexPart, *, now: datetime) -> Non
     changed = {body.rid for body in done if held.get(body.rid) == body.version}
     await store.write(s, found, changed)
     await store.label(s, done)
-    if readable := [body for body in done if made[body.rid] is not None]:
+    readable = [
+        derived.Version(body.rid, body.version, part.rtype, body.body)
+        for body in done
+        if made[body.rid] is not None
+    ]
+    if readable:
         await derived.keep(await s.connection(), readable)
     if done:
         part.through = done[-1].rid

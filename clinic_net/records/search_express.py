@@ -21,7 +21,7 @@ from clinic_net.kernel.links import Database, fetch
 from clinic_net.records import query_compare
 from clinic_net.records.keys import Keys, parameter_id
 from clinic_net.records.query_hashes import hashes_of
-from clinic_net.records.store import HEAD, Head
+from clinic_net.records.store import HEAD, Head, head_of
 
 _EXACT = frozenset({"", "exact", "identifier", "of-type"})
 _DATES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"})
@@ -192,5 +192,5 @@ async def pages(s: Database, asked: Sequence[Straight], *, scope: RecordScope) -
     for form, positions in forms.items():
         values = parameters([asked[position] for position in positions])
         for row in await fetch(s, statement(form), values):
-            answers[positions[row[0] - 1]].append(Head._make(row[1:]))
+            answers[positions[row[0] - 1]].append(head_of(row[1:]))
     return answers

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    column,
     func,
     literal,
     select,
@@ -27,6 +29,7 @@ from clinic_net.access.policy import Columns, Record, RecordScope, predicate
 from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import address_of
 from clinic_net.records.model import ConditionRow, Resource, Version
+from clinic_net.records.sealing import TYPES, opened
 
 
 class Head(NamedTuple):
@@ -71,7 +74,11 @@ HEAD: tuple[Any, ...] = (
 
 
 def head_of(row: Any) -> Head:
-    return Head(*row[: len(HEAD)])
+    """Return a row that begins with ``HEAD``; what is sealed in its body is opened here."""
+    head = Head(*row[: len(HEAD)])
+    if head.rtype in TYPES and head.body is not None:
+        return head._replace(body=opened(head.body, head.rtype, head.fid))
+    return head
 
 
 def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resource) -> ColumnElement[bool]:
@@ -83,6 +90,12 @@ def visible(scope: RecordScope, now: datetime, resource: type[Resource] = Resour
         labels_in(resource, scope),
     )
     return predicate(scope, columns, now=now)
+
+
+@lru_cache(maxsize=64)
+def _seen_now(scope: RecordScope, now: datetime) -> ColumnElement[bool]:
+    """``visible``, kept: several statements of a moment ask it, and putting it together costs as much as asking."""
+    return visible(scope, now)
 
 
 MENTIONED = b'"security"'
@@ -118,6 +131,35 @@ async def permitted(s: Database, record: Record, *, scope: RecordScope, now: dat
     return bool((await (await session_of(s).connection()).execute(select(condition))).scalar_one())
 
 
+async def permitted_many(
+    s: Database, records: Sequence[Record], *, scope: RecordScope, now: datetime
+) -> dict[Record, bool]:
+    """Return, for each of these records, whether it would be within the scope: ``permitted``, in one statement."""
+    if scope.everywhere or not records:
+        return dict.fromkeys(records, True)
+    given = (
+        func.unnest(
+            literal(list(range(len(records))), ARRAY(Integer)),
+            literal([record.tenant for record in records], ARRAY(Text)),
+            literal([record.patient for record in records], ARRAY(Text)),
+            literal([record.rtype for record in records], ARRAY(Text)),
+            literal([record.labels for record in records], ARRAY(Integer)),
+        )
+        .table_valued(
+            column("no", Integer),
+            column("tenant", Text),
+            column("patient", Text),
+            column("rtype", Text),
+            column("labels", Integer),
+        )
+        .render_derived()
+    )
+    columns = Columns(given.c.tenant, given.c.patient, given.c.rtype, given.c.labels)
+    statement = select(given.c.no).where(predicate(scope, columns, now=now))
+    allowed = set((await (await session_of(s).connection()).execute(statement)).scalars())
+    return {record: number in allowed for number, record in enumerate(records)}
+
+
 async def find(s: AsyncSession, rtype: str, fid: str, *, scope: RecordScope, now: datetime) -> Head | None:
     """Return a head, deleted or not, if it is within the scope."""
     statement = select(*HEAD).where(
@@ -145,7 +187,7 @@ async def lock(
     else:
         statement = (
             select(*HEAD)
-            .where(_identified(identities), visible(scope, now))
+            .where(_identified(identities), _seen_now(scope, now))
             .order_by(col(Resource.rid))
             .with_for_update(of=Resource.__table__)  # type: ignore[attr-defined]
         )
@@ -181,7 +223,7 @@ async def find_each(
     if scope.everywhere:
         rows = await fetch(s, _EACH, _addresses(identities))
     else:
-        statement = select(*HEAD).where(_identified(identities), visible(scope, now))
+        statement = select(*HEAD).where(_identified(identities), _seen_now(scope, now))
         rows = (await (await session_of(s).connection()).execute(statement)).all()
     return {(head.rtype, head.fid): head for head in map(head_of, rows)}
 
@@ -195,7 +237,7 @@ async def find_many(
     else:
         found = (
             select(*HEAD)
-            .where(_identified(identities), ~col(Resource.deleted), visible(scope, now))
+            .where(_identified(identities), ~col(Resource.deleted), _seen_now(scope, now))
             .offset(0)  # as above
             .subquery()
         )
@@ -229,7 +271,7 @@ async def versions(
     )
     if before is not None:
         statement = statement.where(col(Version.version) < before)
-    return [Logged(*row) for row in (await (await s.connection()).execute(statement)).all()]
+    return [_logged_of(row) for row in (await (await s.connection()).execute(statement)).all()]
 
 
 async def version(
@@ -238,7 +280,7 @@ async def version(
     """Return one version of a resource."""
     statement = _logged().where(col(Version.rid) == rid, col(Version.version) == number, visible(scope, now))
     row = (await (await s.connection()).execute(statement)).one_or_none()
-    return None if row is None else Logged(*row)
+    return None if row is None else _logged_of(row)
 
 
 def _logged() -> Any:
@@ -248,7 +290,14 @@ def _logged() -> Any:
         col(Version.method),
         col(Version.author),
         col(Version.body),
+        col(Resource.rtype),
+        col(Resource.fid),
     ).join(Resource, and_(col(Resource.rid) == col(Version.rid)))
+
+
+def _logged_of(row: Any) -> Logged:
+    body = None if row.body is None else opened(row.body, row.rtype, row.fid)
+    return Logged(row.version, row.updated, row.method, row.author, body)
 
 
 async def hold_conditions(s: AsyncSession, keys: Sequence[int], *, scope: RecordScope, now: datetime) -> None:

@@ -12,8 +12,10 @@ from sqlalchemy import text
 
 from clinic_net.access.policy import RecordScope
 from clinic_net.kernel.arrays import numbers, texts
+from clinic_net.kernel.data_keys import keyring_of
 from clinic_net.kernel.links import Database, fetch
 from clinic_net.records.index import Rows, address_of
+from clinic_net.records.sealing import TYPES, sealed
 
 
 class Change(NamedTuple):
@@ -141,8 +143,19 @@ _REPLACE = text(
 )
 
 
+def _as_stored(s: Database, changes: Sequence[Change]) -> list[Change]:
+    """Return the changes with what is national in their bodies sealed: here, and nowhere else, on their way in."""
+    keyring = keyring_of(s)
+    return [
+        change
+        if change.body is None or change.rtype not in TYPES
+        else change._replace(body=sealed(change.body, change.rtype, change.fid, keyring))
+        for change in changes
+    ]
+
+
 def parameters(changes: Sequence[Change], now: datetime) -> dict[str, Any]:
-    """Return what the statements ask for: every column of all changes."""
+    """Return what the statements ask for: every column of all changes, bodies as they are to be stored."""
     sizes = [-1 if change.body is None else len(change.body) for change in changes]
     return {
         "now": now,
@@ -195,7 +208,7 @@ async def create(
     free: set[int] = set()
     for begin in range(0, len(changes), _AT_ONCE):
         part = changes[begin : begin + _AT_ONCE]
-        free |= {begin + row[0] for row in await fetch(s, CREATE, parameters(part, now))}
+        free |= {begin + row[0] for row in await fetch(s, CREATE, parameters(_as_stored(s, part), now))}
     return frozenset(free)
 
 
@@ -203,4 +216,5 @@ async def replace(s: Database, changes: Sequence[Change], *, scope: RecordScope,
     """Write the next versions of resources that ``lock`` returned; only index rows that differ are touched."""
     assert scope.writable
     for begin in range(0, len(changes), _AT_ONCE):
-        await fetch(s, _REPLACE, parameters(changes[begin : begin + _AT_ONCE], now))
+        part = changes[begin : begin + _AT_ONCE]
+        await fetch(s, _REPLACE, parameters(_as_stored(s, part), now))

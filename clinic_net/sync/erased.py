@@ -5,6 +5,7 @@ from sqlmodel import col, delete
 
 from clinic_net.kernel.hub import Hub
 from clinic_net.kernel.jobs import Payload, on
+from clinic_net.sync import apply_store
 from clinic_net.sync.model import Quarantined
 
 
@@ -16,4 +17,7 @@ async def forget_quarantined(hub: Hub, payload: Payload) -> None:
         col(Quarantined.text).contains(f'"{patient}"', autoescape=True),
     )
     async with hub.sessions() as session, session.begin():
-        await session.exec(delete(Quarantined).where(speaks))
+        gone = await session.exec(
+            delete(Quarantined).where(speaks).returning(col(Quarantined.db_epoch), col(Quarantined.op))
+        )
+        await apply_store.give_up(session, [(epoch, op) for epoch, op in gone.all()])

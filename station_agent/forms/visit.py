@@ -113,3 +113,13 @@ def _triage_extension(triage: TriageSummary) -> Resource:
     if triage.score is not None:
         parts.append({"url": "score", "valueInteger": triage.score})
     return {"url": TRIAGE_EXTENSION, "extension": parts}
+
+
+def triage_in(request: Resource) -> tuple[str, int | None]:
+    """Return colour and score of the triage that goes with a request; ``none`` where there was none."""
+    extensions: list[Resource] = request.get("extension", [])
+    parts: list[Resource] = next(
+        (each["extension"] for each in extensions if each.get("url") == TRIAGE_EXTENSION), []
+    )
+    colour = next((str(part["valueCode"]) for part in parts if part.get("url") == "colour"), "none")
+    return colour, next((int(part["valueInteger"]) for part in parts if part.get("url") == "score"), None)

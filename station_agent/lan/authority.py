@@ -13,7 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from station_agent import sealing
+from station_agent.lan import revoking
+from station_agent.lan.revoking import Device
+
 FOLDER = "lan"
+_KEY = "authority-key.sealed"
+_PLAIN_KEY = "authority-key.pem"
+"""Where releases before sealing kept it; it is sealed when it is read."""
+_PURPOSE = "authority of the local network"
 _CA_LIFETIME = timedelta(days=3650)
 _LIFETIME = timedelta(days=397)
 """Browsers take no certificate of a longer life (CA/Browser Forum, ballot SC31)."""
@@ -26,11 +34,15 @@ _Key = ec.EllipticCurvePrivateKey
 
 @dataclass(frozen=True)
 class Files:
-    """PEM files of the server's certificate and key, and of the authority that devices must hold a certificate of."""
+    """PEM files of the server's certificate and key, and of the authority that devices must hold a certificate of.
+
+    ``trusted`` holds the authority and whom it has revoked.
+    """
 
     chain: Path
     key: Path
     authority: Path
+    trusted: Path
 
 
 def prepare(directory: Path, names: list[str], *, now: datetime) -> Files:
@@ -40,8 +52,12 @@ def prepare(directory: Path, names: list[str], *, now: datetime) -> Files:
     """
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    files = Files(folder / "server.pem", folder / "server-key.pem", folder / "authority.pem")
+    files = Files(
+        folder / "server.pem", folder / "server-key.pem", folder / "authority.pem", folder / "trusted.pem"
+    )
     key, authority = _authority(folder, now)
+    revoked = revoking.revocations(revoking.devices(folder), authority, key, now=now)
+    _write(files.trusted, authority.public_bytes(serialization.Encoding.PEM) + revoked)
     wanted = _alternatives(names)
     if not _serves(files.chain, wanted, authority, now):
         made = ec.generate_private_key(ec.SECP256R1())
@@ -62,6 +78,8 @@ def issue(directory: Path, name: str, *, now: datetime) -> tuple[bytes, str]:
     made = ec.generate_private_key(ec.SECP256R1())
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     certificate = _signed(made, name, authority, key, usage, now).sign(key, hashes.SHA256())
+    device = Device(name, certificate.serial_number, now.date().isoformat())
+    _write(folder / "devices.json", revoking.listed([*revoking.devices(folder), device]))
     password = secrets.token_urlsafe(9)
     sealed = serialization.BestAvailableEncryption(password.encode())
     return pkcs12.serialize_key_and_certificates(
@@ -69,10 +87,28 @@ def issue(directory: Path, name: str, *, now: datetime) -> tuple[bytes, str]:
     ), password
 
 
+def revoke(directory: Path, name: str) -> None:
+    """Let a device of this name in no more, once the station has been started again.
+
+    Raises:
+        UnknownDevice: no device of this name is let in.
+    """
+    folder = directory / FOLDER
+    _write(folder / "devices.json", revoking.listed(revoking.without(revoking.devices(folder), name)))
+
+
 def renew(directory: Path) -> None:
     """Forget the authority: no device's certificate counts any more, once the station has been started again."""
     folder = directory / FOLDER
-    for name in ("authority.pem", "authority-key.pem", "server.pem", "server-key.pem"):
+    for name in (
+        "authority.pem",
+        _KEY,
+        _PLAIN_KEY,
+        "server.pem",
+        "server-key.pem",
+        "trusted.pem",
+        "devices.json",
+    ):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -85,11 +121,14 @@ def fingerprint(directory: Path) -> str | None:
 
 
 def _authority(folder: Path, now: datetime) -> tuple[_Key, x509.Certificate]:
-    path, key_path = folder / "authority.pem", folder / "authority-key.pem"
-    if path.is_file() and key_path.is_file():
-        key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-        assert isinstance(key, _Key)
-        return key, x509.load_pem_x509_certificate(path.read_bytes())
+    path, sealer = folder / "authority.pem", sealing.this_computer()
+    if (folder / _PLAIN_KEY).is_file():
+        sealing.write(folder / _KEY, (folder / _PLAIN_KEY).read_bytes(), _PURPOSE, sealer)
+        sealing.wipe(folder / _PLAIN_KEY)
+    if path.is_file() and (folder / _KEY).is_file():
+        held = serialization.load_pem_private_key(sealing.read(folder / _KEY, _PURPOSE, sealer), None)
+        assert isinstance(held, _Key)
+        return held, x509.load_pem_x509_certificate(path.read_bytes())
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Station {secrets.token_hex(4)}")])
     certificate = (
@@ -105,7 +144,7 @@ def _authority(folder: Path, now: datetime) -> tuple[_Key, x509.Certificate]:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_path, _pem(key))
+    sealing.write(folder / _KEY, _pem(key), _PURPOSE, sealer)
     _write(path, certificate.public_bytes(serialization.Encoding.PEM))
     return key, certificate
 

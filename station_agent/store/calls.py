@@ -74,6 +74,12 @@ def of_encounter(tx: Tx, encounter: str) -> list[Call]:
     return [_call(row) for row in rows]
 
 
+def asked_since(tx: Tx, since: datetime) -> list[Call]:
+    """Return the requests made at or after an instant, over or not, oldest first."""
+    rows = tx.execute("select * from call where asked_at >= ? order by asked_at", (since.isoformat(),))
+    return [_call(row) for row in rows]
+
+
 def open_calls(tx: Tx) -> list[Call]:
     """Return the requests that are not over, oldest first."""
     return [_call(row) for row in tx.execute("select * from call where state != 'ended' order by asked_at")]

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 from clinic_net.protocol.sync import Entry, Page
-from station_agent.store import outbox, records, settings
+from station_agent.store import files, outbox, records, reviews, settings
 from station_agent.store.database import Tx
 
 
@@ -38,7 +38,10 @@ def _take(tx: Tx, entry: Entry) -> bool:
         return True
     if held is not None and (held["hub_version"] or 0) > entry.version:
         return False
-    records.keep(tx, json.loads(entry.body), entry.body, hub_version=entry.version, state="synced")
+    resource = json.loads(entry.body)
+    state = reviews.state_of(tx, entry.type, entry.id)
+    records.keep(tx, resource, entry.body, hub_version=entry.version, state=state)
+    reviews.follow(tx, resource)
     return True
 
 
@@ -46,6 +49,8 @@ def _delete(tx: Tx, entry: Entry) -> bool:
     if outbox.unsettled(tx, entry.type, entry.id):
         return False
     removed = tx.execute("delete from resource where rtype = ? and id = ?", (entry.type, entry.id)).rowcount
+    if entry.type == "DocumentReference":
+        files.forget(tx, entry.id)
     if entry.type == "Patient":
         tx.execute("delete from patient_index where id = ?", (entry.id,))
         tx.execute("delete from patient_identifier where patient = ?", (entry.id,))
@@ -61,7 +66,9 @@ def adopt_hub_copies(tx: Tx) -> int:
             continue
         held = records.find(tx, row["rtype"], row["id"])
         if held is None or (held.hub_version or 0) <= row["version"]:
-            records.keep(tx, json.loads(row["text"]), row["text"], hub_version=row["version"], state="synced")
+            resource, state = json.loads(row["text"]), reviews.state_of(tx, row["rtype"], row["id"])
+            records.keep(tx, resource, row["text"], hub_version=row["version"], state=state)
+            reviews.follow(tx, resource)
         tx.execute("delete from hub_copy where rtype = ? and id = ?", (row["rtype"], row["id"]))
         taken += 1
     return taken

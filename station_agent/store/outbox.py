@@ -1,7 +1,7 @@
 """What waits for the hub. An operation is made in the transaction that stores the record, and numbered there.
 
-``leg`` is where it is: waiting → sent (no answer yet) → applied, conflict or quarantined; superseded when a later
-version of the same record was taken instead of a refused one.
+``leg`` is where it is: waiting → sent (not settled yet) → applied, conflict or quarantined; superseded when a later
+version of the same record was taken instead of a refused one. ``batch`` is the batch it left in (``batches``).
 """
 
 import json
@@ -11,9 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from clinic_net.protocol.sync import Lane, Op, OpIssue, OpResult, Outcome
+from station_agent.store import calls, reviews
 from station_agent.store.database import Tx
 
+_STORED = (Outcome.APPLIED, Outcome.DUPLICATE, Outcome.MERGED)
+
 UNSENT = "('waiting', 'sent')"
+OPEN = "('waiting', 'sent', 'conflict', 'quarantined')"
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Draft:
     at: str
     by: str
     text: str
+    patient: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,19 @@ class Counts:
 def queue(tx: Tx, draft: Draft) -> int:
     """Append an operation and return its number. An earlier one of the same record never stays behind it."""
     made = tx.execute(
-        "insert into outbox (tx, lane, kind, rtype, id, base, at, by, text) values (?, ?, 'put', ?, ?, ?, ?, ?, ?)",
-        (draft.tx, int(draft.lane), draft.rtype, draft.id, draft.base, draft.at, draft.by, draft.text),
+        """insert into outbox (tx, lane, kind, rtype, id, base, at, by, text, patient)
+           values (?, ?, 'put', ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            draft.tx,
+            int(draft.lane),
+            draft.rtype,
+            draft.id,
+            draft.base,
+            draft.at,
+            draft.by,
+            draft.text,
+            draft.patient,
+        ),
     )
     promote(tx, [(draft.rtype, draft.id)], draft.lane)
     return int(made.lastrowid or 0)
@@ -89,7 +105,7 @@ def next_batch(tx: Tx, *, max_ops: int, max_bytes: int) -> tuple[Lane, tuple[Op,
     rows = _next(tx, max_ops)
     while unspeakable := [row for row in rows if not _speakable(row)]:
         for row in unspeakable:
-            _refuse(tx, row)
+            refuse(tx, row)
         rows = _next(tx, max_ops)
     if not rows:
         return None
@@ -127,7 +143,8 @@ def _speakable(row: Any) -> bool:
     return True
 
 
-def _refuse(tx: Tx, row: Any) -> None:
+def refuse(tx: Tx, row: Any) -> None:
+    """Keep an operation here that no message can carry, and show it."""
     issue = OpIssue(
         code="structure", expression=row["rtype"], diagnostics="no message can carry this operation"
     )
@@ -145,8 +162,19 @@ def mark_sent(tx: Tx, ops: Sequence[int]) -> None:
     )
 
 
-def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
+@dataclass(frozen=True)
+class Settled:
+    """What the hub said of one operation now."""
+
+    op: int
+    rtype: str
+    id: str
+    outcome: Outcome
+
+
+def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> list[Settled]:
     """Take the hub's word on each operation, in one transaction. Answers to what is no longer unsent are ignored."""
+    told = []
     for result in results:
         row = tx.execute(
             f"select rtype, id from outbox where op = ? and leg in {UNSENT}",  # noqa: S608 a constant
@@ -154,18 +182,25 @@ def answered(tx: Tx, results: Iterable[OpResult], now: datetime) -> None:
         ).fetchone()
         if row is not None:
             _take(tx, result, (row["rtype"], row["id"]), now)
+            if row["rtype"] == "ServiceRequest" and result.outcome in _STORED:
+                calls.received(tx, row["id"])
+            told.append(Settled(result.op, row["rtype"], row["id"], result.outcome))
+    return told
 
 
 def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
-    if result.outcome in (Outcome.APPLIED, Outcome.DUPLICATE):
+    if result.outcome in _STORED:
         _applied(tx, result, record, now)
+        return
+    issues = json.dumps([issue.model_dump() for issue in result.issues])
+    if result.outcome is Outcome.DEFERRED:
+        tx.execute("update outbox set outcome = 'deferred', issues = ? where op = ?", (issues, result.op))
         return
     leg, state = (
         ("conflict", "conflict") if result.outcome is Outcome.CONFLICT else ("quarantined", "refused")
     )
-    issues = json.dumps([issue.model_dump() for issue in result.issues])
     tx.execute(
-        "update outbox set leg = ?, issues = ?, answered_at = ? where op = ?",
+        "update outbox set leg = ?, outcome = null, issues = ?, answered_at = ? where op = ?",
         (leg, issues, now.isoformat(), result.op),
     )
     tx.execute("update resource set state = ? where rtype = ? and id = ?", (state, *record))
@@ -173,27 +208,30 @@ def _take(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> N
 
 def _applied(tx: Tx, result: OpResult, record: tuple[str, str], now: datetime) -> None:
     tx.execute(
-        "update outbox set leg = 'applied', text = '', issues = null, answered_at = ? where op = ?",
-        (now.isoformat(), result.op),
+        "update outbox set leg = 'applied', text = '', issues = null, outcome = ?, answered_at = ? where op = ?",
+        (result.outcome.value, now.isoformat(), result.op),
     )
     tx.execute(
-        """update outbox set leg = 'superseded'
+        """update outbox set leg = 'superseded', answered_at = ?
            where rtype = ? and id = ? and op < ? and leg in ('conflict', 'quarantined')""",
-        (*record, result.op),
-    )
-    # The next change of the same record was made from what the hub now holds.
-    tx.execute(
-        "update outbox set base = ? where rtype = ? and id = ? and op > ? and leg = 'waiting'",
-        (result.version, *record, result.op),
+        (now.isoformat(), *record, result.op),
     )
     more = tx.execute(
         f"select 1 from outbox where rtype = ? and id = ? and leg in {UNSENT}",  # noqa: S608 a constant
         record,
     ).fetchone()
+    # A merged version holds what this station has not seen: until it comes down, the base is still the one before.
+    version = None if result.outcome is Outcome.MERGED else result.version
+    if version is not None:
+        # The next change of the same record was made from what the hub now holds.
+        tx.execute(
+            f"update outbox set base = ? where rtype = ? and id = ? and op > ? and leg in {UNSENT}",  # noqa: S608
+            (version, *record, result.op),
+        )
     tx.execute(
-        """update resource set hub_version = max(ifnull(hub_version, 0), ifnull(?, 0)), state = ?
+        """update resource set hub_version = nullif(max(ifnull(hub_version, 0), ifnull(?, 0)), 0), state = ?
            where rtype = ? and id = ?""",
-        (result.version, "local" if more else "synced", *record),
+        (version, "local" if more else reviews.state_of(tx, *record), *record),
     )
 
 
@@ -204,6 +242,14 @@ def unsettled(tx: Tx, rtype: str, rid: str) -> bool:
         (rtype, rid),
     ).fetchone()
     return row is not None
+
+
+def open_records(tx: Tx) -> set[tuple[str, str]]:
+    """Return type and id of every record about which the hub has not taken all that the station said."""
+    return {
+        (row[0], row[1])
+        for row in tx.execute(f"select distinct rtype, id from outbox where leg in {OPEN}")  # noqa: S608 a constant
+    }
 
 
 def counts(tx: Tx) -> Counts:
@@ -217,13 +263,13 @@ def counts(tx: Tx) -> Counts:
         ).fetchall()
     )
     oldest = tx.execute(f"select min(at) from outbox where leg in {UNSENT}").fetchone()[0]  # noqa: S608 a constant
-    return Counts(waiting, legs.get("quarantined", 0), legs.get("conflict", 0), oldest)
+    return Counts(waiting, legs.get("quarantined", 0), reviews.count(tx), oldest)
 
 
 def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
     """Return what was refused or clashes, then what waits, in the order it will leave."""
     rows = tx.execute(
-        """select o.*, r.patient from outbox o left join resource r using (rtype, id)
+        """select o.*, r.patient as whose from outbox o left join resource r using (rtype, id)
            where leg in ('waiting', 'sent', 'conflict', 'quarantined')
            order by leg in ('waiting', 'sent'), lane, op limit ?""",
         (limit,),
@@ -234,7 +280,8 @@ def listing(tx: Tx, *, limit: int = 200) -> list[Waiting]:
 def get(tx: Tx, op: int) -> Waiting | None:
     """Return one operation, or None."""
     row = tx.execute(
-        "select o.*, r.patient from outbox o left join resource r using (rtype, id) where op = ?", (op,)
+        "select o.*, r.patient as whose from outbox o left join resource r using (rtype, id) where op = ?",
+        (op,),
     ).fetchone()
     return None if row is None else _waiting(row)
 
@@ -252,7 +299,7 @@ def refusal_of(tx: Tx, rtype: str, rid: str) -> tuple[dict[str, str], ...] | Non
 def _waiting(row: Any) -> Waiting:
     return Waiting(
         op=row["op"], lane=row["lane"], rtype=row["rtype"], id=row["id"], at=row["at"], leg=row["leg"],
-        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["patient"],
+        attempts=row["attempts"], issues=tuple(json.loads(row["issues"] or "[]")), patient=row["whose"],
     )  # fmt: skip
 
 
@@ -264,7 +311,9 @@ def settle(tx: Tx, op: int) -> None:
 
 
 def prune(tx: Tx, before: datetime) -> int:
-    """Forget operations that the hub took before an instant. Return how many."""
+    """Forget operations that the hub took before an instant, unless their batch still waits. Return how many."""
     return tx.execute(
-        "delete from outbox where leg in ('applied', 'superseded') and answered_at < ?", (before.isoformat(),)
+        """delete from outbox where leg in ('applied', 'superseded') and answered_at < ? and not exists (
+               select 1 from batch where batch.id = outbox.batch and state <> 'settled')""",
+        (before.isoformat(),),
     ).rowcount

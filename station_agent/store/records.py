@@ -35,10 +35,13 @@ class Desk:
         self.by = by
         self.number = settings.next_tx(tx)
 
-    def put(self, resource: Resource, *, lane: Lane = Lane.CARE) -> int | None:
-        """Store a resource and queue it for the hub; the same text twice is queued once (None)."""
+    def put(self, resource: Resource, *, lane: Lane = Lane.CARE, text: str | None = None) -> int | None:
+        """Store a resource and queue it for the hub; the same text twice is queued once (None).
+
+        ``text`` is how the resource is written, where that matters (decimals).
+        """
         rtype, rid = str(resource["resourceType"]), str(resource["id"])
-        text = json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
+        text = text or json.dumps(resource, ensure_ascii=False, separators=(",", ":"))
         held = self.tx.execute(
             "select text, hub_version from resource where rtype = ? and id = ?", (rtype, rid)
         ).fetchone()
@@ -57,7 +60,10 @@ class Desk:
         rtype, rid = str(resource["resourceType"]), str(resource["id"])
         keep(self.tx, resource, text, hub_version=base, state="local")
         return outbox.queue(
-            self.tx, outbox.Draft(self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text)
+            self.tx,
+            outbox.Draft(
+                self.number, lane, rtype, rid, base, self.now.isoformat(), self.by, text, patient_of(resource)
+            ),
         )
 
 
@@ -81,6 +87,16 @@ def keep(tx: Tx, resource: Resource, text: str, *, hub_version: int | None, stat
     )
     if rtype == "Patient":
         patients.index(tx, resource)
+
+
+def remove(tx: Tx, key: tuple[str, str]) -> bool:
+    """Delete a copy and what finds it; whether there was one."""
+    found = tx.execute("delete from resource where rtype = ? and id = ?", key).rowcount > 0
+    tx.execute("delete from hub_copy where rtype = ? and id = ?", key)
+    if key[0] == "Patient":
+        tx.execute("delete from patient_index where id = ?", (key[1],))
+        tx.execute("delete from patient_identifier where patient = ?", (key[1],))
+    return found
 
 
 def patient_of(resource: Resource) -> str | None:

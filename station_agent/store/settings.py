@@ -30,6 +30,8 @@ def put_enrolment(tx: Tx, enrolled: dict[str, Any]) -> None:
     """Keep what the hub said at enrolment. A station enrolled anew pulls its records from the start."""
     put(tx, "enrolment", json.dumps(enrolled))
     put(tx, "cursor", "0")
+    for table in ("scope", "held", "snapshot", "segment", "gone"):
+        tx.execute(f"delete from {table}")  # noqa: S608 constants
 
 
 def cursor(tx: Tx) -> int:

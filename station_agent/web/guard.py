@@ -1,4 +1,4 @@
-"""Keeping other web sites out of pages that need no sign-in: they are on loopback, but so is every browser tab.
+"""Keeping other web sites out of the pages: they are on loopback, but so is every browser tab.
 
 A page elsewhere may point a name at 127.0.0.1 (DNS rebinding: the Host header gives it away) or post a form here
 (the Origin header gives it away).

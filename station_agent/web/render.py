@@ -68,6 +68,7 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
             now=now,
             today=now.astimezone(words.VIETNAM).date(),
             T=translate(language),
+            nurse=getattr(request.state, "session", None),
             **context,
         )
     )

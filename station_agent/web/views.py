@@ -7,10 +7,11 @@ from typing import Any
 from clinic_net.clinical.specialties import SPECIALTIES
 from station_agent.forms import reading
 from station_agent.forms.common import Resource
-from station_agent.store import Tx, calls, outbox, patients, records
+from station_agent.store import Tx, calls, outbox, patients, records, sms
 from station_agent.store.calls import Call
 from station_agent.store.patients import PatientRow
 from station_agent.store.records import Held
+from station_agent.store.sms import Sms
 
 TREND_VISITS = 12
 LETTER_TYPES = ("Composition", "MedicationRequest", "ServiceRequest")
@@ -70,6 +71,7 @@ class CaseView:
     reason: str
     issues: tuple[dict[str, str], ...]
     letters: tuple[reading.Letter, ...]
+    messages: tuple[Sms, ...] = ()
 
     @property
     def may_join(self) -> bool:
@@ -181,6 +183,7 @@ def case(tx: Tx, call_id: str) -> CaseView | None:
         specialty=SPECIALTIES.get(wanted, SPECIALTIES["general"]),
         reason=reason_of(request),
         issues=refused or (),
+        messages=tuple(sms.of_call(tx, call_id)),
         letters=tuple(
             letter for letter in letters(tx, call.patient or "") if letter.at[:19] >= call.asked_at[:19]
         ),

@@ -98,6 +98,31 @@ CONSCIOUSNESS = {
 }
 MOBILITIES = {"walking": N_("Walks"), "with_help": N_("Walks with help"), "stretcher": N_("Cannot walk")}
 
+STAFF = {
+    "wrong": N_("Name and PIN do not fit. Try again."),
+    "locked": N_("Too many wrong PINs. This account rests for some minutes; others are not concerned."),
+    "busy": N_("Too many are signing in. Wait a moment."),
+    "pin-digits": N_("A PIN has digits only."),
+    "pin-length": N_("A PIN has 6 to 12 digits."),
+    "pin-easy": N_("This PIN would be guessed first. Choose another."),
+    "pin-again": N_("The two new PINs differ."),
+    "pin-same": N_("Choose another PIN than the one until now."),
+    "name-missing": N_("Write the name."),
+    "not-first": N_("There are accounts here already."),
+    "first-here": N_("The first account is made at the station's own computer."),
+    "last-lead": N_("Somebody else must lead the station first."),
+    "unknown": N_("There is no such account."),
+}
+STAFF_EVENTS = {
+    "came": N_("signed in"),
+    "refused": N_("gave a wrong PIN"),
+    "added": N_("added"),
+    "pin-given": N_("gave a new PIN to"),
+    "pin-changed": N_("chose a new PIN"),
+    "let-go": N_("let go"),
+    "taken-back": N_("took back"),
+}
+
 LINKS = {
     "unenrolled": N_("Not enrolled"),
     "connecting": N_("Connecting"),
@@ -123,6 +148,15 @@ LINK_HELP = {
 
 LANES = {0: N_("Urgent"), 1: N_("Care"), 2: N_("Routine"), 3: N_("Large")}
 
+VERDICTS = {
+    "needs-you": N_("Something needs you: see below. Everything is kept on this computer."),
+    "urgent-waits": N_("An urgent request has not been taken yet. It leaves first, before anything else."),
+    "first-copy": N_("The records of the commune are coming in. You can work meanwhile."),
+    "waits": N_("Not everything has been taken yet. It is kept here and leaves by itself."),
+    "never": N_("The network has never been reached. Everything is kept on this computer."),
+    "all-there": N_("Everything that was saved here has been taken by the network."),
+}
+
 RECORDS = {
     "Patient": N_("Patient"),
     "Encounter": N_("Visit"),
@@ -132,6 +166,23 @@ RECORDS = {
     "ServiceRequest": N_("Request for a doctor"),
 }
 
+SMS_SENT = {
+    "ask": N_("Sent by SMS at %(time)s, reference %(reference)s."),
+    "cancel": N_("Taken back by SMS at %(time)s, reference %(reference)s."),
+}
+SMS_ANSWERS = {
+    "received": N_("The hospital network has it and calls a doctor."),
+    "answered": N_("A doctor has taken the case."),
+    "over": N_("The case is closed."),
+}
+PICTURE_PROBLEMS = {
+    "too-large": N_("The file is larger than 1 MB. Take a picture of it instead."),
+    "not-taken": N_("Only pictures (JPEG, PNG) and PDF documents can be added."),
+    "upload-active": N_("The network did not take it: the document holds a program or another file."),
+    "upload-damaged": N_("The network did not take it: it cannot be read."),
+    "upload-too-many-pixels": N_("The network did not take it: it has too many pixels."),
+    "other": N_("The network did not take it. It is kept on this computer."),
+}
 CASES = {
     "waiting": N_("Waiting for the network. The request leaves first, before anything else."),
     "received": N_("The hospital network has received the request."),
@@ -248,3 +299,15 @@ def ago_text(text: str | None, now: datetime, _: Translate) -> str:
 def specialty(code: str) -> Specialty:
     """Return a specialty by its code; ``general`` for an unknown one."""
     return SPECIALTIES.get(code, SPECIALTIES["general"])
+
+
+def size_text(size: int, lang: str) -> str:
+    """Return bytes as people read them: 820 B, 3,4 kB, 12,0 MB; the comma in Vietnamese."""
+    if size < 1000:
+        return f"{size} B"
+    for unit in ("kB", "MB", "GB"):
+        scaled = size / {"kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+        if scaled < 1000 or unit == "GB":
+            break
+    text = f"{scaled:.1f}"
+    return f"{text.replace('.', ',') if lang == 'vi' else text} {unit}"

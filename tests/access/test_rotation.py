@@ -1,6 +1,8 @@
 """The token key is changed while what the old one signed still counts; then it counts no more."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,24 +54,35 @@ async def test_a_code_that_was_issued_before_still_enrols(hub: Hub) -> None:
             assert (await Device.fresh().enrol(web, codes[0])).status_code == expected
 
 
-def test_a_data_folder_s_key_is_rotated_and_retired(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def run(*words: str) -> str:
+    """Run a command in a process of its own: it opens the hub, whose logs outlive a test's standard output."""
+    started = [sys.executable, "-c", "import sys; from clinic_net.cli import main; sys.exit(main())", *words]
+    done = subprocess.run(started, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == cli.OK, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_data_folder_s_keys_are_rotated_and_retired(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data.mkdir()
     with pytest.raises(DataFolderUnusable):
         rotate(data)
     first = EmbeddedKeys.load(data)
-    assert first.token_key_before == ""
+    assert (first.token_key_before, first.identifier_key_before) == ("", "")
     assert cli.main(["keys", "rotate", "--data", str(data)]) == cli.OK
     second = EmbeddedKeys.load(data)
-    assert second.token_key_before == first.token_key
+    assert (second.token_key_before, second.identifier_key_before) == (first.token_key, first.identifier_key)
     assert second.token_key not in ("", first.token_key)
+    assert second.identifier_key not in ("", first.identifier_key)
     assert second.database_password == first.database_password
-    assert cli.main(["keys", "retire", "--data", str(data)]) == cli.OK
-    assert EmbeddedKeys.load(data).token_key_before == ""
+    with pytest.raises(DataFolderUnusable, match="retire"):
+        rotate(data)
+    said = run("keys", "retire", "--data", str(data)) + capsys.readouterr().out
+    last = EmbeddedKeys.load(data)
+    assert (last.token_key_before, last.identifier_key_before) == ("", "")
     assert not retire(data)
     assert (data / FILE).stat().st_mode & 0o777 == 0o600
-    said = capsys.readouterr().out
-    assert first.token_key not in said
-    assert second.token_key not in said
+    for secret in (first.token_key, second.token_key, first.identifier_key, second.identifier_key):
+        assert secret not in said
 
 
 def test_who_keeps_the_settings_is_given_a_key_for_them(
@@ -77,4 +90,5 @@ def test_who_keeps_the_settings_is_given_a_key_for_them(
 ) -> None:
     monkeypatch.setenv("CLINIC_NET_DATABASE", "postgresql+psycopg://elsewhere")
     assert cli.main(["keys", "rotate"]) == cli.OK
-    assert len(json.loads(capsys.readouterr().out)["CLINIC_NET_TOKEN_KEY"]) >= 32
+    told = json.loads(capsys.readouterr().out)
+    assert [len(told[f"CLINIC_NET_{name}_KEY"]) >= 32 for name in ("TOKEN", "IDENTIFIER")] == [True, True]

@@ -69,8 +69,11 @@ def environment(settings: HubSettings, *, named: bool = True) -> dict[str, str]:
         "database": settings.database,
         "redis": settings.redis,
         "token_key": settings.token_key.get_secret_value(),
+        "identifier_key": settings.identifier_key.get_secret_value(),
         "turn_secret": settings.turn_secret.get_secret_value(),
         **({"public_url": settings.public_url} if named else {}),
+        **({} if settings.files is None else {"files": str(settings.files)}),
+        **({"sms_number": settings.sms_number} if settings.sms_number else {}),
     }
     return os.environ | {f"CLINIC_NET_{name.upper()}": value for name, value in given.items()}
 

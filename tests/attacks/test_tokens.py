@@ -16,11 +16,14 @@ from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from clinic_net.access import service as access
 from clinic_net.access.keys import Use, derive
 from clinic_net.access.oauth import clients, dpop
 from clinic_net.access.principals import Role
+from clinic_net.audit.balp import render
+from clinic_net.audit.model import AuditEvent
 from clinic_net.kernel.hub import Hub, open_hub
 from tests.access.programs import BACK, HUB, Program, add_patient, agree, back, bearer
 from tests.console.support import Person, add_person, app_of, browser, signed_in
@@ -442,6 +445,28 @@ async def test_a_nurse_who_asks_for_everything_is_given_what_a_nurse_may(
     assert set(body["scope"].split()) == {"patient/*.cu", "patient/*.rs"}
     assert reads["scope"] == "patient/*.rs"
     assert foreign.status_code == 403
+
+
+async def test_the_trail_names_the_program_that_acted_for_somebody(
+    district: Hub, app: FastAPI, person: httpx.AsyncClient, patient: str, program: Program
+) -> None:
+    body, plain = await program.whole(person, patient), {"Accept": "application/fhir+json"}
+    async with browser(app) as bare:
+        answer = await bare.get(f"/fhir/Patient/{patient}", headers=bearer(body["access_token"]) | plain)
+    assert answer.status_code == 200
+    assert (await person.get(f"/fhir/Patient/{patient}", headers=plain)).status_code == 200
+    async with district.sessions() as session:
+        found = await session.exec(
+            select(AuditEvent)
+            .where(AuditEvent.subject == f"Patient/{patient}", AuditEvent.action == "record.read")
+            .order_by(col(AuditEvent.id))
+        )
+        by_program, by_hand = found.all()[-2:]
+    assert (by_program.program, by_hand.program) == (program.id, None)
+    assert by_program.actor == by_hand.actor
+    (agent, *_), (own, *_) = (render(event, base=HUB)["agent"] for event in (by_program, by_hand))
+    assert agent["who"]["identifier"]["value"] == f"client:{program.id}"
+    assert own["who"] == {"display": "browser"}
 
 
 @pytest.mark.parametrize(

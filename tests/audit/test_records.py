@@ -252,8 +252,7 @@ async def test_what_a_station_pushes_and_fetches_is_written_down_as_the_station_
     op = Op(op=1, type="Patient", id=fid, at=NOW, body=json.dumps(patient(fid)))
     push = Push(station=station.site, db_epoch=uuid4(), batch=uuid4(), ops=(op,))
     for _ in range(2):  # what is sent again is stored once
-        async with hub.sessions() as session, session.begin():
-            await sync.push(session, push, station=station, now=NOW)
+        await sync.push_form_1(hub, push, station=station)
     async with hub.sessions() as session, session.begin():
         stored: list[dict[str, object]] = [
             {"rtype": "Patient", "fid": fid, "version": 1, "tenant": station.site}

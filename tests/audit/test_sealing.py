@@ -330,10 +330,20 @@ def test_no_two_events_have_the_same_bytes(pair: list[tuple[str | None, ...]]) -
 async def test_the_bytes_of_an_event_are_those_that_an_auditor_rebuilds_by_hand(hub: Hub) -> None:
     row = (
         UUID("0191d8e8-7b5c-7000-8000-000000000001"), NOW, "user:é", "record.read", "Patient/1", "ok", None, "1",
-        None, None, None, None, None, 42,
+        None, None, None, None, None, 42, None,
     )  # fmt: skip
     assert len(row) == len(FIELDS)
     assert canonical(row) == (
         b"24:clinic-net audit event 1,36:0191d8e8-7b5c-7000-8000-000000000001,16:1795316400000000,7:user:\xc3\xa9,"
         b"11:record.read,9:Patient/1,2:ok,-,1:1,-,-,-,-,-,2:42,"
     )
+
+
+def test_the_bytes_of_a_program_s_event_say_which_program_and_have_a_form_of_their_own() -> None:
+    row = (
+        UUID("0191d8e8-7b5c-7000-8000-000000000001"), NOW, "user:1", "record.read", "Patient/1", "ok", None, "1",
+        None, None, None, None, None, 42, "app-1",
+    )  # fmt: skip
+    assert canonical(row).startswith(b"24:clinic-net audit event 2,")
+    assert canonical(row).endswith(b"2:42,5:app-1,")
+    assert canonical((*row[:-1], None)) == canonical(row[:-1]), "older events keep their bytes"

@@ -1,5 +1,6 @@
 """A record is opened in an emergency in front of witnesses: proved anew, for a reason, for four hours, reviewed."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -87,6 +88,10 @@ async def test_a_doctor_opens_one_record_and_a_supervisor_closes_the_review(
             "entry", []
         ) == []
 
+        badge = await watching.get("/emergencies/waiting")
+        assert re.search(r">\d+<", badge.text), (
+            "every page of a supervisor says that somebody waits for a review"
+        )
         listed = await watching.get("/emergencies")
         assert "Hôn mê, cần biết dị ứng" in listed.text
         assert "Nguyễn Thị Hòa" not in listed.text, "a supervisor sees no clinical content"

@@ -163,8 +163,34 @@ MATRIX: dict[str, Row] = {
     "POST /fleet/v1/stations/{site}/codes": Row(_only(404, "operator", "national"), JSON),
     "POST /fleet/v1/stations/{site}/revoke": Row(_only(404, "operator", "national"), JSON),
     "GET /fleet/v1/stations": Row(_only(200, "operator", "national"), JSON),
+    "GET /fleet/v1/stations/{site}/settings": Row(_only(404, "operator", "national"), JSON),
+    "PUT /fleet/v1/stations/{site}/settings": Row(_only(404, "operator", "national"), JSON, json={}),
+    "PUT /fleet/v1/settings": Row(_only(422, "operator", "national"), JSON, json={"day_bytes": 1}),
+    "POST /fleet/v1/moves": Row(
+        _only(404, "operator", "national"), JSON, json={"origin": "99999-01", "target": "99999-02"}
+    ),
+    "GET /fleet/v1/moves": Row(_only(200, "operator", "national"), JSON),
+    "GET /fleet/v1/moves/{move}": Row(_only(404, "operator", "national"), JSON),
     "POST /sync/v1/push": Row(_only(400, "station"), JSON, body=b"{}"),
     "POST /sync/v1/pull": Row(_only(400, "station"), JSON, body=b"{}"),
+    "POST /sync/v1/standing": Row(_all(400), JSON, body=b"{}"),
+    "POST /sync/v1/receipts": Row(_all(400), JSON, body=b"{}"),
+    "GET /fleet/v1/erasures": Row(_only(200, "operator", "national"), JSON),
+    "GET /sync/v1/snapshots/{snapshot}": Row(_only(404, "station"), JSON),
+    "GET /sync/v1/snapshots/{snapshot}/{n}": Row(_only(404, "station"), JSON),
+    "POST /sync/v1/digest": Row(_only(400, "station"), JSON, body=b"{}"),
+    "OPTIONS /sync/v1/files": Row(_all(204), JSON),
+    "OPTIONS /sync/v1/files/": Row(_all(204), JSON),
+    "POST /sync/v1/files": Row(_only(503, "station"), JSON),
+    "POST /sync/v1/files/": Row(_only(503, "station"), JSON),
+    "HEAD /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "PATCH /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "DELETE /sync/v1/files/{uuid}": Row(_only(404, "station"), JSON),
+    "POST /sync/v1/stored": Row(_only(400, "station"), JSON, body=b"{}"),
+    "GET /sync/v1/stored/{digest}": Row(_only(404, "station"), JSON),
+    "GET /sync/v1/sms/key": Row(_only(200, "station"), JSON),
+    "POST /sync/v1/sms": Row(_only(403), JSON, body=b"{}"),
+    "GET /fhir/Binary/{digest}": _fhir(404, *CLINICIANS, "citizen"),
     # records
     "POST /fhir": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
     "POST /fhir/": _fhir(400, *PEOPLE, "client", json={"resourceType": "Bundle", "type": "history"}),
@@ -274,13 +300,18 @@ MATRIX: dict[str, Row] = {
     # This citizen's record has not arrived yet.
     "GET /me": _page(200, "citizen"),
     "GET /me/copy": _page(404, "citizen"),
+    "GET /me/children/{relation}": _page(404, "citizen"),
     "POST /me/consents": _written(404, "citizen", decision="deny", facility="11007"),
     "POST /me/consents/{consent_id}/withdraw": _written(404, "citizen"),
     "POST /me/corrections": _written(404, "citizen", words="Sai tên"),
+    "GET /conflicts": _page(200, "doctor", "nurse", "coordinator"),
+    "GET /conflicts/{task}": _page(404, "doctor", "nurse", "coordinator"),
+    "POST /conflicts/{task}": _written(404, "doctor", "nurse", "coordinator", whole="ours"),
     "GET /emergency": _page(200, "doctor", "nurse"),
     "POST /emergency": _written(422, "doctor", "nurse", number="001099012345", reason="handover", words="x"),
     "GET /emergency/{opening}": _page(404, "doctor", "nurse"),
     "GET /emergencies": _page(200, "operator", "auditor"),
+    "GET /emergencies/waiting": _page(200, "operator", "auditor"),
     "POST /emergencies/{opening}/review": _written(
         404, "operator", "auditor", outcome="justified", words="Đúng"
     ),
@@ -329,6 +360,8 @@ def address(template: str, fid: str = NOBODY) -> str:
         "site": "00000-01",
         "path": "Patient/a/b/c",
         "step": "answer",
+        "digest": "0" * 64,
+        "n": "0",
     }
     return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], fid), template)
 

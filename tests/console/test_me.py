@@ -123,3 +123,45 @@ async def test_a_copy_is_the_whole_record_as_a_bundle_and_nothing_else(ground: G
         assert [entry["resource"]["id"] for entry in bundle["entry"]] == [mine, own]
         assert answer.headers["content-disposition"].startswith("attachment")
         assert (await doctor.http.get("/me/copy", headers=HTML)).status_code == 403
+
+
+async def test_a_guardian_opens_a_child_s_record_from_their_page_while_a_station_vouches(
+    ground: Ground,
+) -> None:
+    mine, child = await ground.patient(), await ground.patient()
+    await ground.observation(child)
+    async with (
+        ground.person(Role.CITIZEN, own=mine) as guardian,
+        ground.person(Role.CITIZEN, own=child) as other,
+    ):
+        assert "/me/children/" not in await page(guardian)
+        now = ground.hub.now()
+        async with ground.hub.sessions() as session, session.begin():
+            await access.grant_care(
+                session, patient=child, grantee=guardian.address, basis="guardian", purpose="FAMRQT", since=now,
+                until=None,
+            )  # fmt: skip
+        (address,) = set(re.findall(r"/me/children/[0-9a-f-]{36}", await page(guardian)))
+        shown = await guardian.http.get(address, headers=HTML)
+        assert shown.status_code == 200
+        assert "Nguyễn Thị Hòa" in shown.text
+        assert (await other.http.get(address, headers=HTML)).status_code == 404
+        async with ground.hub.sessions() as session, session.begin():
+            await access.end_care(
+                session, patient=child, grantee=guardian.address, basis="guardian", at=ground.hub.now()
+            )
+        assert (await guardian.http.get(address, headers=HTML)).status_code == 404
+        assert "/me/children/" not in await page(guardian)
+
+
+async def test_a_page_that_tells_of_an_emergency_does_not_say_that_nobody_came(ground: Ground) -> None:
+    mine = await ground.patient()
+    async with ground.person(Role.CITIZEN, own=mine) as citizen, ground.person() as doctor:
+        async with ground.hub.sessions() as session, session.begin():
+            user, now = await access.user(session, doctor.id), ground.hub.now()
+            await access.break_glass(
+                session, mine, access.Ask("handover", "Tiếp nhận"), by=user, proved=now, now=now
+            )
+        shown = await page(citizen)
+        assert "Chưa có ai mở hồ sơ." not in shown
+        assert "Đã mở trong tình huống khẩn cấp" in shown

@@ -51,7 +51,11 @@ def test_the_values_are_of_the_settings_types(
     for name, value in services["hub-a"]["environment"].items():
         monkeypatch.setenv(name, value)
     made = HubSettings(
-        database="postgresql+psycopg://x", redis="redis://x", token_key="t" * 32, turn_secret="t" * 16
+        database="postgresql+psycopg://x",
+        redis="redis://x",
+        token_key="t" * 32,
+        identifier_key="i" * 32,
+        turn_secret="t" * 16,
     )
     assert made.public_url == example()["CLINIC_NET_PUBLIC_URL"]
     assert all(url.startswith(("turn:", "turns:")) for url in made.turn_urls)
@@ -139,7 +143,7 @@ def test_a_variable_that_nobody_set_stops_the_start(missing: str) -> None:
 
 def test_secrets_are_files_without_a_default() -> None:
     text = (DOCKER / "compose.yaml").read_text()
-    for name in ("token_key", "turn_secret", "password", "database", "redis"):
+    for name in ("token_key", "identifier_key", "turn_secret", "password", "database", "redis"):
         assert not re.search(rf"{name}\}}?:-", text, re.IGNORECASE)
     made = re.findall(r"^keep (\S+)", (DOCKER / "make-secrets.sh").read_text(), re.MULTILINE)
     declared = set(compose()["secrets"])

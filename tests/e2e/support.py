@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -17,8 +16,12 @@ from uuid import uuid4
 
 import httpx
 
+from station_agent import keys
+from station_agent.store import cipher
+from tools.demo import staff
 from tools.demo.network import DemoNetwork
 from tools.demo.programs import BIN
+from tools.demo.staff import NURSES
 
 T = TypeVar("T")
 
@@ -86,6 +89,11 @@ class Nurse:
     def close(self) -> None:
         self.web.close()
 
+    def sign_in(self) -> None:
+        """Sign in as one of the station's nurses."""
+        given = {"login": NURSES[0].login, "pin": NURSES[0].pin}
+        self.web.post("/sign-in", data=given).raise_for_status()
+
     def register(self, name: str, **fields: str) -> str:
         """Register a patient and return the id; when this returns, the page has said that it is saved."""
         rid = str(uuid4())
@@ -149,13 +157,15 @@ class Site:
 
     def start(self) -> Nurse:
         """Enrol unless that was done, start the agent unless it runs, and go to its pages."""
-        if not (self.data / "device-key.pem").exists():
+        if not (self.data / keys.FILE_NAME).exists():
             told = self.enrol()
             assert told.code == 0, told.err
+            staff.add_now(self.data)
         if not self.network.agents[self.index].is_running():
             self.network.start_agent(self.index)
         nurse = self._nurse = self._nurse or Nurse(self.network.station_url(self.index))
         until("the station is online", lambda: nurse.link() == "online")
+        nurse.sign_in()
         return nurse
 
     def stop(self) -> None:
@@ -166,7 +176,9 @@ class Site:
 
     def query(self, statement: str, *given: object) -> list[tuple[Any, ...]]:
         """Ask or change the station's database from outside, as nothing but a fault would."""
-        with closing(sqlite3.connect(self.store, timeout=10)) as database, database:
+        key = cipher.key_of(self.data, records=True)
+        with closing(cipher.connect(self.store, key)) as database:
+            database.execute("pragma busy_timeout = 10000")
             return database.execute(statement, given).fetchall()
 
     def acknowledged(self) -> dict[tuple[str, str], int]:

@@ -30,7 +30,11 @@ def post_routes() -> list[str]:
     """Return an address for each route that takes POST."""
     app = create_app(
         HubSettings(
-            database="postgresql+psycopg://h/d", redis="redis://h", token_key="t" * 32, turn_secret="t" * 16
+            database="postgresql+psycopg://h/d",
+            redis="redis://h",
+            token_key="t" * 32,
+            identifier_key="i" * 32,
+            turn_secret="t" * 16,
         )
     )
     paths = {str(route.path) for route in iter_route_contexts(app.routes) if "POST" in (route.methods or ())}

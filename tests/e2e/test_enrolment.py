@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from station_agent import keys
 from tests.e2e.support import Network, Site, Told, call, json_of
 
 pytestmark = pytest.mark.processes
@@ -74,9 +75,9 @@ def test_codes_that_do_not_work_say_why_and_leave_nothing_and_the_next_good_one_
     elsewhere = replace(site, folder=tmp_path / "elsewhere")
     is_refused(elsewhere.enrol(good), "has been used", "enrolment-code-used")
     assert not list(elsewhere.data.glob("*.pem*"))
-    own_key = (site.data / "device-key.pem").read_bytes()
+    own_key = (site.data / keys.FILE_NAME).read_bytes()
     is_refused(site.enrol("YYYYY-YYYYY"), "does not exist", "enrolment-code-unknown")
-    assert (site.data / "device-key.pem").read_bytes() == own_key, "who is enrolled stays so"
+    assert (site.data / keys.FILE_NAME).read_bytes() == own_key, "who is enrolled stays so"
     assert json_of(call("station-agent", "status", "--data", str(site.data)))["station"] == site.code
 
 

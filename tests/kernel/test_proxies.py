@@ -17,6 +17,7 @@ def _settings(**more: Any) -> HubSettings:
         database="postgresql+psycopg://hub@db/hub",
         redis="redis://r",
         token_key="t" * 32,
+        identifier_key="i" * 32,
         turn_secret="t" * 16,
         **{"public_url": "https://named.test/", "follow_host": True, **more},
     )

@@ -14,6 +14,7 @@ def read(monkeypatch: pytest.MonkeyPatch, value: str) -> timedelta:
         database="postgresql+psycopg://hub@db/hub",
         redis="redis://r",
         token_key="t" * 32,
+        identifier_key="i" * 32,
         turn_secret="t" * 16,
     )
     return settings.ring_tier_after

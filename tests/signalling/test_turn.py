@@ -33,6 +33,7 @@ def test_every_configured_address_is_offered_best_first() -> None:
         database="postgresql+psycopg://x",
         redis="redis://x",
         token_key="t" * 48,
+        identifier_key="i" * 48,
         turn_secret="s" * 16,
         turn_urls=("turn:a?transport=udp", "turns:b?transport=tcp"),
         stun_urls=("stun:a",),
@@ -49,6 +50,7 @@ def test_without_turn_nothing_is_minted() -> None:
         database="postgresql+psycopg://x",
         redis="redis://x",
         token_key="t" * 48,
+        identifier_key="i" * 48,
         turn_secret="s" * 16,
         turn_urls=(),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.async_api import Page
 
 from station_agent.agent import Agent, Options
 from station_agent.enrolment import enrol
@@ -56,6 +57,25 @@ class Station:
         await self.agent.syncing.exchange(self.line)
 
 
+NURSE = {"name": "Lò Thị Lan", "pin": "280791"}
+"""Who works at the station of these tests; her account is ``lan``."""
+
+
+async def signs_in(browser: httpx.AsyncClient) -> None:
+    """The station's first account is made, and its nurse sits at this browser from then on."""
+    form = {**NURSE, "again": NURSE["pin"]}
+    answer = await browser.post("/first", data=form, follow_redirects=False)
+    assert answer.status_code == 303, answer.text
+
+
+async def sits_down(page: Page) -> None:
+    """The nurse of the station's first account sits at a real browser, whose context has a base URL."""
+    await page.goto("/")
+    await page.get_by_label("PIN").fill(NURSE["pin"])
+    await page.get_by_role("button", name="Đăng nhập").click()
+    await page.wait_for_url("**/")
+
+
 @pytest.fixture
 def hub() -> ScriptedHub:
     return ScriptedHub()
@@ -94,4 +114,5 @@ async def station(agent: Agent, hub: ScriptedHub) -> AsyncIterator[Station]:
         ) as browser,
         httpx.AsyncClient(transport=httpx.ASGITransport(hub.app())) as line,
     ):
+        await signs_in(browser)
         yield Station(agent, hub, browser, line)

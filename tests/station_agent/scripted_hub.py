@@ -16,22 +16,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from clinic_net.protocol.sync import MEDIA_TYPE
+from tests.station_agent.framed_hub import FramedHub
+
 STATION = "03163-01"
 ADDRESS = "http://hub.test"
 
 
-class ScriptedHub:
-    """``stored`` is what it holds; ``pushes`` the operations of each push, in the order they came."""
+class ScriptedHub(FramedHub):
+    """``stored`` is what it holds; ``pushes`` the operations of each push, in the order they came. ``form`` is the
+    newest form that it speaks."""
 
-    def __init__(self) -> None:
+    def __init__(self, form: int = 2) -> None:
+        super().__init__()
+        self.form = form
         self.codes = {"7K3M9QXWZ2"}
         self.key: ECKey | None = None
         self.device = str(uuid4())
-        self.stored: dict[tuple[str, str], dict[str, Any]] = {}
-        self.versions: dict[tuple[str, str], int] = {}
-        self.answers: dict[tuple[str, int], dict[str, Any]] = {}
-        self.effects: list[tuple[str, str]] = []
-        self.pushes: list[tuple[int, list[dict[str, Any]]]] = []
         self.feed: list[dict[str, Any]] = []
         self.reports: list[dict[str, Any]] = []
         self.statuses: list[tuple[int, dict[str, str]]] = []
@@ -47,9 +48,22 @@ class ScriptedHub:
         self.said: list[dict[str, Any]] = []
         self.seq = 0
 
+    @property
+    def stored(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return self.records.stored
+
+    @property
+    def versions(self) -> dict[tuple[str, str], int]:
+        return self.records.versions
+
+    @property
+    def effects(self) -> list[tuple[str, str]]:
+        return self.records.effects
+
     # -- what a test does
 
     def sends_down(self, resource: dict[str, Any], version: int = 1) -> None:
+        self.feed_put((resource["resourceType"], resource["id"]), version, json.dumps(resource).encode())
         self.feed.append(
             {
                 "seq": len(self.feed) + 1, "kind": "put", "type": resource["resourceType"], "id": resource["id"],
@@ -71,6 +85,7 @@ class ScriptedHub:
                 Route("/oauth/token", self._token, methods=["POST"]),
                 Route("/sync/v1/push", self._push, methods=["POST"]),
                 Route("/sync/v1/pull", self._pull, methods=["POST"]),
+                *self.routes_of_frames(),
                 WebSocketRoute("/signal", self._signal),
             ]
         )
@@ -118,7 +133,7 @@ class ScriptedHub:
             {"access_token": f"t{self.tokens_issued}", "expires_in": 300, "token_type": "Bearer"}
         )
 
-    async def _body(self, request: Request) -> dict[str, Any] | Response:
+    def _refuses(self, request: Request) -> Response | None:
         if self.down:
             raise httpx.ConnectError("down")
         if self.statuses:
@@ -126,6 +141,17 @@ class ScriptedHub:
             return Response(status_code=status, headers=headers)
         if self.revoked or not request.headers["Authorization"].startswith("Bearer t"):
             return Response(status_code=401)
+        if self.form == 1 and request.headers["Content-Type"] != "application/json":
+            return JSONResponse({"code": "malformed-push"}, 400)
+        return None
+
+    def _is_unreadable(self, op: dict[str, Any]) -> bool:
+        return self.unreadable(op)
+
+    async def _body(self, request: Request) -> dict[str, Any] | Response:
+        refused = self._refuses(request)
+        if refused is not None:
+            return refused
         body = await request.body()
         if request.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
@@ -134,6 +160,12 @@ class ScriptedHub:
         return read
 
     async def _push(self, request: Request) -> Response:
+        if self.form > 1 and request.headers["Content-Type"] == MEDIA_TYPE:
+            refused = self._refuses(request)
+            if refused is None and self.cut_answers:
+                self.cut_answers -= 1
+                self.lost_answers = 1
+            return await self._push_frames(request) if refused is None else refused
         push = await self._body(request)
         if isinstance(push, Response):
             return push
@@ -149,12 +181,14 @@ class ScriptedHub:
 
     def _apply(self, epoch: str, op: dict[str, Any]) -> dict[str, Any]:
         key, record = (epoch, op["op"]), (op["type"], op["id"])
-        if key in self.answers:
-            before = self.answers[key]
+        if key in self.records.answers:
+            before = self.records.answers[key]
             return {**before, "outcome": "duplicate"} if before["outcome"] == "applied" else before
         if (code := self.refuses(op)) is not None:
             issue = {"code": code, "expression": f"{op['type']}.x", "diagnostics": "no"}
             answer: dict[str, Any] = {"op": op["op"], "outcome": "quarantined", "issues": [issue]}
+        elif record in self.stored and self.stored[record] == json.loads(op["body"]):
+            answer = {"op": op["op"], "outcome": "duplicate", "version": self.versions[record]}
         elif self.versions.get(record) != op["base"]:
             answer = {"op": op["op"], "outcome": "conflict"}
         else:
@@ -162,10 +196,16 @@ class ScriptedHub:
             self.stored[record] = json.loads(op["body"])
             self.effects.append(record)
             answer = {"op": op["op"], "outcome": "applied", "version": self.versions[record]}
-        self.answers[key] = answer
+        self.records.answers[key] = answer
         return answer
 
     async def _pull(self, request: Request) -> Response:
+        if self.form > 1 and request.headers["Content-Type"] == MEDIA_TYPE:
+            refused = self._refuses(request)
+            if refused is not None:
+                return refused
+            self.reports.append(json.loads(await request.body())["report"])
+            return await self._pull_frames(request)
         pull = await self._body(request)
         if isinstance(pull, Response):
             return pull

@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from station_agent import cli
-from station_agent.agent import Agent, Options, status
+from station_agent import cli, keys
+from station_agent.agent import Agent, Options
+from station_agent.condition import status
 from station_agent.enrolment import enrol
 from station_agent.errors import AlreadyRunning, EnrolmentRefused, HubUnreachable, NotEnrolled
 from tests.station_agent.conftest import NOW
@@ -17,9 +18,10 @@ from tests.station_agent.scripted_hub import ADDRESS, STATION, ScriptedHub
 
 
 def test_the_key_stays_here_and_only_its_owner_can_read_it(data: Path) -> None:
-    key = data / "device-key.pem"
+    key = data / keys.FILE_NAME
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert b"PRIVATE KEY" in key.read_bytes()
+    assert b"PRIVATE KEY" not in key.read_bytes(), "sealed to this computer"
+    assert keys.load(data).is_private
     assert stat.S_IMODE((data / "station.sqlite3").stat().st_mode) == 0o600
 
 
@@ -34,10 +36,10 @@ def test_an_unknown_code_is_refused_with_the_hubs_reason_and_leaves_no_key(
 
 
 def test_a_refused_second_enrolment_keeps_the_first(data: Path, enrolling: httpx.BaseTransport) -> None:
-    before = (data / "device-key.pem").read_bytes()
+    before = (data / keys.FILE_NAME).read_bytes()
     with pytest.raises(EnrolmentRefused):
         enrol(data, hub=ADDRESS, code="7K3M9QXWZ2", now=NOW, transport=enrolling)
-    assert (data / "device-key.pem").read_bytes() == before
+    assert (data / keys.FILE_NAME).read_bytes() == before
     assert status(data)["station"] == STATION
 
 

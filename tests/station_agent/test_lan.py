@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from station_agent import cli
+from station_agent import cli, sealing
 from station_agent.lan import authority, serving
 from station_agent.web.app import create_app
 from tests.station_agent.conftest import NOW, Station
@@ -56,6 +56,12 @@ class Door:
 
 @pytest.fixture
 async def door(station: Station) -> AsyncIterator[Door]:
+    async with opened(station) as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def opened(station: Station) -> AsyncIterator[Door]:
     directory = station.agent.options.directory
     files = authority.prepare(directory, [HOST], now=NOW)
     with socket.socket() as probe:
@@ -71,7 +77,7 @@ async def door(station: Station) -> AsyncIterator[Door]:
 
 
 async def test_a_device_that_was_added_opens_the_pages(door: Door) -> None:
-    answer = await door.get(device(door.directory), "/")
+    answer = await door.get(device(door.directory), "/sign-in")
     assert answer.status_code == 200
     assert "default-src 'none'" in answer.headers["content-security-policy"]
 
@@ -85,6 +91,27 @@ async def test_nobody_else_is_spoken_to(door: Door, tmp_path: Path) -> None:
     for context in (stranger(door.directory), foreign):
         with pytest.raises(httpx.TransportError):
             await door.get(context)
+
+
+async def test_a_device_that_was_lost_is_let_in_no_more_and_the_others_are(station: Station) -> None:
+    directory = station.agent.options.directory
+    async with opened(station) as door:
+        lost, kept = device(directory, "lost"), device(directory, "kept")
+        assert [(await door.get(one)).status_code for one in (lost, kept)] == [200, 200]
+    with contextlib.redirect_stdout(StringIO()) as told, contextlib.redirect_stderr(StringIO()):
+        assert cli.main(["device", "revoke", "stolen", "--data", str(directory)]) == cli.REFUSED
+        assert cli.main(["device", "revoke", "lost", "--data", str(directory)]) == cli.OK
+        told.truncate(0)
+        told.seek(0)
+        assert cli.main(["device", "list", "--data", str(directory)]) == cli.OK
+    assert [(one["name"], one["revoked"]) for one in json.loads(told.getvalue())] == [
+        ("lost", True),
+        ("kept", False),
+    ]
+    async with opened(station) as door:
+        assert (await door.get(kept)).status_code == 200
+        with pytest.raises(httpx.TransportError):
+            await door.get(lost)
 
 
 async def test_a_device_that_does_not_know_the_station_does_not_go_on(door: Door) -> None:
@@ -121,6 +148,20 @@ def test_the_certificate_is_made_once_and_anew_when_it_ends_or_the_address_chang
     authority.renew(tmp_path)
     authority.prepare(tmp_path, [HOST], now=NOW)
     assert authority.fingerprint(tmp_path) != key
+
+
+def test_the_authority_s_key_is_sealed_and_an_earlier_release_s_too(tmp_path: Path) -> None:
+    authority.prepare(tmp_path, [HOST], now=NOW)
+    folder, before = tmp_path / authority.FOLDER, authority.fingerprint(tmp_path)
+    sealed = folder / "authority-key.sealed"
+    assert b"PRIVATE KEY" not in sealed.read_bytes()
+    plain = sealing.read(sealed, "authority of the local network", sealing.this_computer())
+    sealed.unlink()
+    (folder / "authority-key.pem").write_bytes(plain)
+    authority.issue(tmp_path, "tablet", now=NOW)
+    assert authority.fingerprint(tmp_path) == before, "devices go on with what they hold"
+    assert sealed.is_file()
+    assert not (folder / "authority-key.pem").exists()
 
 
 def test_a_technician_adds_a_device_and_sees_the_fingerprint(station: Station, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from station_agent.enrolment import enrol
 from station_agent.link.state import LinkState
 from station_agent.store import calls
 from station_agent.web.app import create_app
-from tests.station_agent.conftest import NOW
+from tests.station_agent.conftest import NOW, signs_in
 from tests.station_agent.scripted_hub import ScriptedHub
 
 CALL = str(uuid4())
@@ -81,13 +81,17 @@ class Live:
     agent: Agent
     hub: ScriptedHub
     port: int
+    cookie: str = ""
 
     @contextlib.asynccontextmanager
     async def page(self, sid: str | None = None, last_seq: int = 0) -> AsyncIterator[Page]:
         origin = f"http://localhost:{self.port}"
         url = f"ws://localhost:{self.port}/signal"
         protocols = [Subprotocol("clinicnet.signal.v1")]
-        async with connect(url, subprotocols=protocols, origin=Origin(origin), proxy=None) as connection:
+        cookie = {"Cookie": self.cookie}
+        async with connect(
+            url, subprotocols=protocols, origin=Origin(origin), proxy=None, additional_headers=cookie
+        ) as connection:
             page = Page(connection)
             listening = asyncio.create_task(page.listen())
             hello = {"proto": [1], "last_seq": last_seq, **({"sid": sid} if sid else {})}
@@ -110,7 +114,13 @@ async def live(tmp_path: Path) -> AsyncIterator[Live]:
         await agent.database.run(lambda tx: calls.asked(tx, CALL, encounter="e", patient="p", now=NOW))
         async with serving(create_app(agent)) as port:
             await until(lambda: hub.sockets)
-            yield Live(agent, hub, port)
+            origin = f"http://localhost:{port}"
+            async with httpx.AsyncClient(
+                base_url=origin, headers={"Origin": origin}, follow_redirects=True, trust_env=False
+            ) as browser:
+                await signs_in(browser)
+                cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+            yield Live(agent, hub, port, cookie)
 
 
 @pytest.mark.processes
@@ -184,5 +194,16 @@ async def test_another_web_site_cannot_open_the_socket(live: Live, origin: str |
     with pytest.raises(InvalidStatus):
         await connect(
             f"ws://localhost:{live.port}/signal", subprotocols=[Subprotocol("clinicnet.signal.v1")],
-            origin=Origin(origin) if origin else None, proxy=None,
+            origin=Origin(origin) if origin else None, proxy=None, additional_headers={"Cookie": live.cookie},
+        )  # fmt: skip
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("cookie", [None, "station_session_8090=a-token-somebody-made-up"])
+async def test_without_a_nurse_at_the_desk_no_socket_opens(live: Live, cookie: str | None) -> None:
+    with pytest.raises(InvalidStatus):
+        await connect(
+            f"ws://localhost:{live.port}/signal", subprotocols=[Subprotocol("clinicnet.signal.v1")],
+            origin=Origin(f"http://localhost:{live.port}"), proxy=None,
+            additional_headers={"Cookie": cookie} if cookie else None,
         )  # fmt: skip

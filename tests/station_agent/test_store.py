@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from clinic_net.protocol.sync import Lane
 from station_agent.errors import NewerDatabase
-from station_agent.store import Database, outbox, settings
+from station_agent.store import Database, cipher, outbox, settings
 from station_agent.store.records import Desk
 from tests.station_agent.conftest import NOW
 
@@ -116,8 +115,8 @@ def test_the_epoch_is_made_with_the_database_and_stays(tmp_path: Path) -> None:
 def test_a_database_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "station.sqlite3"
     Database(path, NOW).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("pragma user_version = 99")
+    connection = cipher.connect(path, cipher.key_of(tmp_path, records=True))
+    connection.execute("pragma user_version = 99")
     connection.close()
     with pytest.raises(NewerDatabase):
         Database(path, NOW)

@@ -39,8 +39,7 @@ def an_op(number: int, text: str, *, base: int | None = None) -> Op:
 
 async def push(hub: Hub, station: StationPrincipal, epoch: UUID, *ops: Op) -> PushAnswer:
     request = Push(station=station.site, db_epoch=epoch, batch=uuid4(), ops=ops)
-    async with hub.sessions() as session, session.begin():
-        return await service.push(session, request, station=station, now=NOW)
+    return await service.push_form_1(hub, request, station=station)
 
 
 async def text_at_hub(hub: Hub, fid: str) -> bytes:
@@ -115,9 +114,8 @@ async def test_a_station_that_does_not_know_the_version_yet_may_go_on_changing_i
 
 async def test_a_station_speaks_only_for_itself(hub: Hub, station: StationPrincipal) -> None:
     request = Push(station="99999-01", db_epoch=uuid4(), batch=uuid4(), ops=())
-    async with hub.sessions() as session, session.begin():
-        with pytest.raises(NotYourStation):
-            await service.push(session, request, station=station, now=NOW)
+    with pytest.raises(NotYourStation):
+        await service.push_form_1(hub, request, station=station)
 
 
 async def pulled(hub: Hub, station: StationPrincipal, *, max_bytes: int = 65536) -> list[tuple[str, int]]:
@@ -165,7 +163,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
         for _ in range(count):
             async with hub.sessions() as session, session.begin():
                 await feed_store.append(
-                    session, scope, [Change("put", "Patient", str(uuid4()), 1) for _ in range(3)]
+                    session, {scope: [Change("put", "Patient", str(uuid4()), 1) for _ in range(3)]}
                 )
                 await asyncio.sleep(0.001)
 
@@ -174,7 +172,7 @@ async def test_no_sequence_number_is_skipped_while_many_write(hub: Hub) -> None:
     async def follow(until: int) -> None:
         while len(seen) < until:
             async with hub.sessions() as session:
-                entries = await feed_store.after(session, scope, seen[-1] if seen else 0, 50)
+                _, entries = (await feed_store.after(session, {scope: seen[-1] if seen else 0}, 50))[scope]
             seen.extend(entry.seq for entry in entries)
 
     await asyncio.gather(follow(150), *(write(10) for _ in range(5)))

@@ -12,6 +12,7 @@ from tools.demo import sample
 from tools.demo.link import Link
 from tools.demo.network import STATIONS, DemoNetwork, Person
 from tools.demo.programs import DemoFailed, step
+from tools.demo.staff import NURSES
 from tools.demo.switch import Switch
 
 PEOPLE = (
@@ -59,6 +60,10 @@ def announce(network: DemoNetwork, switch: Switch) -> None:
     print("  sign in at the hub as")
     for person in PEOPLE:
         print(f"    {person.role:<12} {person.login:<18} {passwords[person.login]}")
+    print()
+    print("  sign in at a station as")
+    for nurse in NURSES:
+        print(f"    nurse        {nurse.name:<18} PIN {nurse.pin}")
     print()
     print("  !! DEMONSTRATION: every role signs in with a password alone (CLINIC_NET_MFA_ROLES=[]).")
     print("  !! A real hub asks coordinators, operators and auditors for a second factor.")

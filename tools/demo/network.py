@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
+from tools.demo import staff
 from tools.demo.programs import BIN, Program, run, wait_for
 
 STATIONS = ("03325-01", "03163-01")
@@ -87,12 +88,13 @@ class DemoNetwork:
         return run("clinic-net", *arguments, "--data", str(self.hub_data))
 
     def enrol(self, index: int, site: str, *, hub_url: str | None = None) -> None:
-        """Give a station its identity, as a technician would."""
+        """Give a station its identity, as a technician would, and its nurses their accounts."""
         code = str(self.clinic_net("station", "enrol-code", site)["code"])
         run(
             "station-agent", "enrol", "--hub", hub_url or self.hub_url, "--code", code,
             "--data", str(self.station_data(index)),
         )  # fmt: skip
+        staff.add_now(self.station_data(index))
 
     def add_people(self, people: tuple[Person, ...]) -> dict[str, str]:
         """Create the people and return their passwords by login."""

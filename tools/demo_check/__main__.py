@@ -8,18 +8,18 @@ timeline at the end; exit 1 if a step is missing or a record that a station saw 
 import argparse
 import json
 import socket
-import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from shutil import rmtree
 
 import httpx
 from playwright.sync_api import Browser, Page
 
+from station_agent.store.database import FILE_NAME, read_only
 from tools.demo.__main__ import PEOPLE
 from tools.demo.link import Link
 from tools.demo.network import STATIONS, DemoNetwork
@@ -80,11 +80,15 @@ def play(
     with report.step("doctor on duty"):
         sign_in(doctor_page, "bacsi.mai", passwords["bacsi.mai"])
         doctor.go_on_duty()
+    with report.step("nurse signed in"):
+        nurse.sign_in()
     case = ask_offline(report, link, nurse)
     answer(report, link, nurse, doctor, coordinator, case)
     survive(report, network, link, nurse, doctor)
     decide(report, nurse, doctor, coordinator, case)
-    ask_online(report, Nurse(person(chromium, network.station_url(1))), doctor)
+    other = Nurse(person(chromium, network.station_url(1)))
+    other.sign_in()
+    ask_online(report, other, doctor)
     return case
 
 
@@ -235,7 +239,7 @@ def compare(report: Report, network: DemoNetwork) -> None:
             base_url=f"{network.hub_url}/fhir", headers={"Authorization": f"Bearer {token['access_token']}"}
         ) as fhir:
             for index in range(len(STATIONS)):
-                with sqlite3.connect(network.station_data(index) / "station.sqlite3") as station:
+                with closing(read_only(network.station_data(index) / FILE_NAME)) as station:
                     for rtype, rid in station.execute(_ACKNOWLEDGED).fetchall():
                         checked += 1
                         if fhir.get(f"/{rtype}/{rid}").status_code != 200:

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page
 
+from tools.demo.staff import NURSES, StationNurse
 from tools.demo_check.report import until
 
 
@@ -12,6 +13,14 @@ class Nurse:
         self.page = page
         self.visit = ""
         self.case = ""
+
+    def sign_in(self, who: StationNurse = NURSES[0]) -> None:
+        """Sign in with a PIN and arrive at the first page."""
+        self.page.goto("/sign-in")
+        self.page.check(f"[name=login][value={who.login}]", force=True)
+        self.page.fill("#pin", who.pin)
+        self.page.click("#sign-in button.primary")
+        self.page.wait_for_url(lambda url: "/sign-in" not in url)
 
     def waiting(self) -> int:
         """Return how many records the station says are waiting for the hub."""

@@ -214,6 +214,7 @@ async def acting(
         scopes=within,
         launch_patient=grant.patient,
         grant=grant.id,
+        program=grant.client_id,
         verified_at=grant.auth_time,
         assurance=grant.acr,
     )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
@@ -46,3 +46,9 @@ def sign(claims: Mapping[str, Any], keys: list[ECKey]) -> str:
     """Return an identity token."""
     header = {"alg": ALGORITHM, "typ": "JWT", "kid": keys[0].kid}
     return jwt.encode(header, dict(claims), keys[0], algorithms=[ALGORITHM])
+
+
+def state(payload: bytes, keys: list[ECKey], *, kind: str) -> str:
+    """Return a compact JWS of what the hub states; ``kind`` is its ``typ``, so that it is never taken for a token."""
+    header = {"alg": ALGORITHM, "typ": kind, "kid": keys[0].kid}
+    return jws.serialize_compact(header, payload, keys[0], algorithms=[ALGORITHM])

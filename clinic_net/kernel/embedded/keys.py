@@ -11,7 +11,9 @@ from clinic_net.kernel.embedded.errors import DataFolderUnusable
 
 FILE = "secrets.json"
 _BYTES = 32
-_NOT_ALWAYS = frozenset({"token_key_before"})
+_BEFORE = "_before"
+_ROTATED = ("token_key", "identifier_key")
+_NOT_ALWAYS = frozenset(name + _BEFORE for name in _ROTATED)
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class EmbeddedKeys:
     """256 random bits each, as text that needs no quoting in an address. Never printed."""
 
     token_key: str = field(repr=False)
+    identifier_key: str = field(repr=False)
     turn_secret: str = field(repr=False)
     cookie_key: str = field(repr=False)
     database_password: str = field(repr=False)
@@ -26,6 +29,8 @@ class EmbeddedKeys:
     redis_password: str = field(repr=False)
     token_key_before: str = field(default="", repr=False)
     """What ``rotate`` put the token key in the place of, until ``retire``."""
+    identifier_key_before: str = field(default="", repr=False)
+    """The same for the key that wraps the data keys."""
 
     @classmethod
     def load(cls, data: Path) -> Self:
@@ -47,26 +52,34 @@ class EmbeddedKeys:
 
 
 def rotate(data: Path) -> None:
-    """Make a new token key and keep the one that was in force as the one before.
+    """Make a new token key and a new identifier key, and keep those that were in force as the ones before.
 
-    Errors: :class:`DataFolderUnusable` when there are no keys here, or they cannot be read.
+    A data folder of an older release has no identifier key yet: it gets its first at the next start.
+
+    Errors: :class:`DataFolderUnusable` when there are no keys here, they cannot be read, or those before the last
+    rotation are still there: data keys may be wrapped by nothing else.
     """
     known = _read(data / FILE)
     if "token_key" not in known:
         raise DataFolderUnusable(f"{data} holds no keys of a hub")
-    _write(
-        data / FILE,
-        known | {"token_key_before": known["token_key"], "token_key": secrets.token_urlsafe(_BYTES)},
-    )
+    if known.get("identifier_key" + _BEFORE):
+        raise DataFolderUnusable(
+            f"{data} holds keys from before the last rotation: clinic-net keys retire first"
+        )
+    for name in _ROTATED:
+        if name in known:
+            known |= {name + _BEFORE: known[name], name: secrets.token_urlsafe(_BYTES)}
+    _write(data / FILE, known)
 
 
 def retire(data: Path) -> bool:
-    """Forget the key before this one; whether there was one.
+    """Forget the keys before these; whether there were any.
 
     Errors: :class:`DataFolderUnusable` when the keys cannot be read.
     """
     known = _read(data / FILE)
-    if known.pop("token_key_before", None) is None:
+    before = [known.pop(name, None) for name in sorted(_NOT_ALWAYS)]
+    if not any(before):
         return False
     _write(data / FILE, known)
     return True

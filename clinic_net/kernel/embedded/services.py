@@ -85,6 +85,8 @@ class EmbeddedServices:
             "redis": self.redis_url,
             "token_key": self.keys.token_key,
             "token_key_before": self.keys.token_key_before or None,
+            "identifier_key": self.keys.identifier_key,
+            "identifier_key_before": self.keys.identifier_key_before or None,
             "turn_secret": self.keys.turn_secret,
             "data": self._data,
         }

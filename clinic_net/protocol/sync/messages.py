@@ -98,6 +98,19 @@ class Report(Message):
     """Operations not yet taken by the hub, a lane (``"0"`` … ``"3"``)."""
     refused: int = 0
     oldest_waiting_at: datetime | None = None
+    sent_today: dict[str, int] = Field(default_factory=dict)
+    """Bytes on the wire since the station's midnight, up and down together, a lane."""
+    attachments_waiting: int = 0
+    python: str = ""
+    store_check: str = ""
+    """What the last check of the station's database said: ``ok``, or what is wrong, without content."""
+    store_checked_at: datetime | None = None
+    offset_ms: int | None = None
+    """What to add to the station's clock to get the hub's, as it last measured it."""
+    free_bytes: int | None = None
+    """On the disk that holds the store."""
+    config: str = ""
+    """The version of the settings that the station works by."""
 
 
 class Pull(Message):

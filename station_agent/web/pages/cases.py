@@ -41,7 +41,7 @@ async def withdraw(request: Request) -> Response:
     case, at = await _case(request), now()
     agent = agent_of(request)
     known_to_hub = case.state not in ("waiting", "refused")
-    await agent.database.run(lambda tx: service.withdraw(tx, case.call.id, doing=doing(tx, at)))
+    await agent.database.run(lambda tx: service.withdraw(tx, case.call.id, doing=doing(request, at)))
     agent.saved()
     if known_to_hub:
         # The hub may be away: the session repeats it until it is answered, and the revoked request says the same.

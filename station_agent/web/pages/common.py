@@ -13,7 +13,7 @@ from station_agent.agent import Agent
 from station_agent.errors import UnknownRecord
 from station_agent.ids import is_uuid
 from station_agent.service import Doing
-from station_agent.store import Tx, settings
+from station_agent.staff.sessions import Session
 from station_agent.web.words import VIETNAM
 
 MAX_FIELDS = 300
@@ -25,9 +25,22 @@ def agent_of(request: Request) -> Agent:
     return agent
 
 
-def doing(tx: Tx, now: datetime) -> Doing:
-    """Return who works now: the name given on the home page."""
-    return Doing(settings.get(tx, "nurse") or "", now)
+def session_of(request: Request) -> Session:
+    """Return who sits at this browser; the gate lets nobody else through."""
+    session: Session = request.state.session
+    return session
+
+
+def doing(request: Request, now: datetime) -> Doing:
+    """Return who works now: the nurse who signed in at this browser."""
+    session = session_of(request)
+    return Doing(f"nurse:{session.login}", now, session.name)
+
+
+def local(path: str) -> str:
+    """Return a path of this station's pages, or the first page for anything else."""
+    good = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if good else "/"
 
 
 def day_start(now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The first page: today's visits, open requests, who works here, the language."""
+"""The first page: today's visits, open requests, the language."""
 
 from typing import Any
 
@@ -6,10 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from station_agent.forms.common import text_of
-from station_agent.store import Tx, calls, outbox, patients, records, settings
+from station_agent.store import Tx, calls, outbox, patients, records
 from station_agent.web import views
-from station_agent.web.pages.common import agent_of, day_start, fields_of, form_of, now, see
+from station_agent.web.pages.common import agent_of, day_start, fields_of, form_of, local, now, see
 from station_agent.web.render import LANGUAGE_COOKIE, LANGUAGES, page
 
 YEAR_S = 365 * 24 * 3600
@@ -24,7 +23,6 @@ async def home(request: Request) -> Response:
             "visits": views.visit_rows(tx, records.visits_since(tx, since)),
             "cases": [case for call in calls.open_calls(tx) if (case := views.case(tx, call.id)) is not None],
             "counts": outbox.counts(tx),
-            "nurse": settings.get(tx, "nurse") or "",
             "people": patients.count(tx),
         }
 
@@ -32,18 +30,10 @@ async def home(request: Request) -> Response:
     return page(request, shown, **await agent_of(request).database.run(gather))
 
 
-async def nurse(request: Request) -> Response:
-    """Say who works here now; it goes with every record."""
-    name = text_of(fields_of(await form_of(request)), "nurse", longest=60)
-    await agent_of(request).database.run(lambda tx: settings.put(tx, "nurse", name))
-    return see("/")
-
-
 async def language(request: Request) -> Response:
     """Choose the pages' language."""
     fields = fields_of(await form_of(request))
-    back = fields.get("back", "/")
-    answer = see(back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/")
+    answer = see(local(fields.get("back", "/")))
     if fields.get("language") in LANGUAGES:
         answer.set_cookie(
             LANGUAGE_COOKIE, fields["language"], max_age=YEAR_S, httponly=True, samesite="strict", path="/"
@@ -53,6 +43,5 @@ async def language(request: Request) -> Response:
 
 routes: list[BaseRoute] = [
     Route("/", home),
-    Route("/nurse", nurse, methods=["POST"]),
     Route("/language", language, methods=["POST"]),
 ]

@@ -13,9 +13,10 @@ from station_agent import service
 from station_agent.forms.common import Problem, text_of
 from station_agent.forms.patient import SEXES, PatientEntry, read_patient
 from station_agent.ids import new_id
-from station_agent.store import Tx, patients, records
+from station_agent.store import Tx, patients, records, reviews
 from station_agent.store.patients import PatientRow
 from station_agent.web import views
+from station_agent.web.pages import pictures
 from station_agent.web.pages.common import (
     agent_of,
     doing,
@@ -92,7 +93,7 @@ async def register(request: Request) -> Response:
     def save(tx: Tx) -> list[PatientRow]:
         alike = [] if fields.get("confirmed") else _alike(tx, entry, rid)
         if not alike:
-            service.register(tx, entry, rid=rid, doing=doing(tx, at))
+            service.register(tx, entry, rid=rid, doing=doing(request, at))
         return alike
 
     alike = await agent_of(request).database.run(save)
@@ -119,7 +120,10 @@ async def show(request: Request) -> Response:
             "visits": views.visit_rows(tx, records.of_patient(tx, patient_id, ("Encounter",), limit=20)),
             "letters": views.letters(tx, patient_id),
             "trends": views.trends(tx, patient_id),
+            "pictures": pictures.rows(tx, patient_id),
+            "picture_problem": "",
             "visit_id": new_id(now()),
+            "reviews": reviews.of_patient(tx, patient_id),
         }
 
     shown = "partials/letters.html" if request.headers.get("HX-Request") else "patient.html"
@@ -132,7 +136,7 @@ async def open_visit(request: Request) -> Response:
     fields = fields_of(await form_of(request))
     rid, reason, at = id_in_form(fields), text_of(fields, "reason", longest=500), now()
     await agent_of(request).database.run(
-        lambda tx: service.open_visit(tx, patient_id, rid=rid, reason=reason, doing=doing(tx, at))
+        lambda tx: service.open_visit(tx, patient_id, rid=rid, reason=reason, doing=doing(request, at))
     )
     agent_of(request).saved()
     return see(f"/visits/{rid}")
@@ -144,7 +148,7 @@ async def add_allergy(request: Request) -> Response:
     text, at = text_of(fields_of(await form_of(request)), "allergy", longest=200), now()
     if text:
         await agent_of(request).database.run(
-            lambda tx: service.note_allergy(tx, patient_id, text, doing=doing(tx, at))
+            lambda tx: service.note_allergy(tx, patient_id, text, doing=doing(request, at))
         )
         agent_of(request).saved()
     return see(f"/patients/{patient_id}")

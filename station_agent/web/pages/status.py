@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from station_agent.agent import summary
+from station_agent import clock
+from station_agent.condition import machine, summary
+from station_agent.staff.sessions import touched
 from station_agent.store import Tx, calls, outbox, settings
-from station_agent.web.pages.common import agent_of
+from station_agent.web.pages.common import agent_of, now, session_of
 from station_agent.web.render import page
 
 CALLED = ("accepted", "connecting", "active", "reconnecting")
@@ -17,8 +19,10 @@ CALLED = ("accepted", "connecting", "active", "reconnecting")
 async def status(request: Request) -> Response:
     """Return the station's state as JSON: counts and codes, nothing about patients."""
     agent = agent_of(request)
-    found = await agent.database.run(lambda tx: summary(tx, running=True))
-    return JSONResponse({**found, "link": agent.link.state.value, "link_reason": agent.link.reason})
+    at = now()
+    found = await agent.database.run(lambda tx: summary(tx, running=True, now=at))
+    found |= {"link": agent.link.state.value, "link_reason": agent.link.reason}
+    return JSONResponse({**found, **machine(agent.options.directory)})
 
 
 async def bar(request: Request) -> Response:
@@ -32,7 +36,10 @@ async def bar(request: Request) -> Response:
             "here": request.headers.get("HX-Current-URL", ""),
         }
 
-    return page(request, "partials/bar.html", **await agent_of(request).database.run(gather))
+    found = await agent_of(request).database.run(gather)
+    if any(found["here"].endswith(f"/cases/{call.id}") for call in found["called"]):
+        touched(session_of(request), at=clock.since_boot())  # who talks to a doctor does not touch the desk
+    return page(request, "partials/bar.html", **found)
 
 
 routes: list[BaseRoute] = [Route("/api/status", status), Route("/status-bar", bar)]

@@ -19,6 +19,7 @@ from station_agent.forms.vitals import MEASURES, VitalsEntry, age_fields, read_v
 from station_agent.ids import new_id
 from station_agent.store import Tx, calls, records
 from station_agent.web import views
+from station_agent.web.pages import pictures
 from station_agent.web.pages.common import (
     agent_of,
     doing,
@@ -75,6 +76,8 @@ async def _show(request: Request, given: Input | None, status: int = 200) -> Res
             "last_at": held[0].at if held else None,
             "last_saved": held[0].state if held else None,
             "calls": calls.of_encounter(tx, visit_id),
+            "pictures": pictures.rows(tx, service.patient_of(visit), visit_id=visit_id),
+            "picture_problem": "",
             "given": given or _read(fields, signs, person),
         }
 
@@ -118,7 +121,7 @@ async def save(request: Request) -> Response:
         return await _show(request, given, status=422)
     set_id, at = id_in_form(given.fields, "set_id"), now()
     await agent_of(request).database.run(
-        lambda tx: service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=doing(tx, at))
+        lambda tx: service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=doing(request, at))
     )
     agent_of(request).saved()
     return see(f"/visits/{visit_id}")
@@ -135,7 +138,7 @@ async def ask(request: Request) -> Response:
     summary = _summary(given.result)
 
     def store(tx: Tx) -> None:
-        who = doing(tx, at)
+        who = doing(request, at)
         service.save_vitals(tx, visit_id, given.entry, set_id=set_id, doing=who)
         service.ask_for_doctor(tx, visit_id, wanted, summary=summary, doing=who)
 
@@ -154,7 +157,9 @@ def _summary(result: TriageResult | None) -> TriageSummary | None:
 async def close(request: Request) -> Response:
     """End the visit."""
     visit_id, at = id_in_path(request), now()
-    await agent_of(request).database.run(lambda tx: service.close_visit(tx, visit_id, doing=doing(tx, at)))
+    await agent_of(request).database.run(
+        lambda tx: service.close_visit(tx, visit_id, doing=doing(request, at))
+    )
     agent_of(request).saved()
     return see("/")
 
