@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +100,7 @@ async def _replicate(place: Path, documents: Path, batch: int) -> dict[str, Any]
     finally:
         for running in (client, server):
             if running is not None and running.returncode is None:
-                running.kill()
+                os.killpg(running.pid, signal.SIGKILL)  # the environment's node is a program that starts the real one
                 await running.wait()
 
 
@@ -123,6 +124,7 @@ async def _node(place: Path, *arguments: str) -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
