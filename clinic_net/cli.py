@@ -25,6 +25,7 @@ from clinic_net.app import create_app
 from clinic_net.audit import command as audit
 from clinic_net.bench import audit as bench_audit
 from clinic_net.bench import command as bench
+from clinic_net.bench import seeding
 from clinic_net.bench.sync import command as bench_sync
 from clinic_net.clinical import triage
 from clinic_net.directory import service as directory
@@ -218,12 +219,6 @@ def retire_keys(arguments: argparse.Namespace) -> int:
     return _say(arguments, {"retired": retire(folder)})
 
 
-async def seed_network(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
-    """Fill the directory with the deterministic network."""
-    async with hub.sessions() as session, session.begin():
-        return dict(await directory.seed_network(session))
-
-
 async def enrol_code(arguments: argparse.Namespace, hub: Hub) -> dict[str, object]:
     """Issue a one-time code with which a station registers its key."""
     now = hub.now()
@@ -351,7 +346,7 @@ def parser() -> argparse.ArgumentParser:
     measures = group("bench", "measure")
     for name, work in (("records", bench), ("audit", bench_audit), ("sync", bench_sync)):
         work.add_arguments(add(measures, name, work.run))
-    add(group("seed", "fill with invented data"), "network", task(seed_network))
+    seeding.add_commands(partial(add, group("seed", "fill with invented data")), task)
     people = group("user", "people who sign in")
     add(people, "disable", task(accounts.disable_user)).add_argument("login")
     add(people, "reset", task(accounts.reset_user)).add_argument("login")

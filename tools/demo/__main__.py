@@ -23,6 +23,7 @@ PEOPLE = (
     Person("vanhanh.dienbien", "operator", "Phạm Quốc Hùng", "11001"),
 )
 _READY = "demo.json"
+COMMUNE = 400
 
 
 def prepare(network: DemoNetwork) -> None:
@@ -39,6 +40,10 @@ def prepare(network: DemoNetwork) -> None:
             sample.enter_now(network.station_data(index))
 
     step("two stations with their patients", stations)
+    step(
+        f"the record of a commune of {COMMUNE} people, which {STATIONS[0]} fetches when it comes up",
+        lambda: _run(network, "seed", "commune", STATIONS[0], "--people", str(COMMUNE)),
+    )
     network.remember(_READY, {"passwords": passwords})
 
 
