@@ -9,6 +9,13 @@ from contextlib import suppress
 
 import structlog
 
+import clinic_net.consultations.jobs
+import clinic_net.records.jobs
+import clinic_net.referrals.jobs
+import clinic_net.signalling.jobs
+import clinic_net.sync.feeds.jobs
+import clinic_net.sync.files.jobs
+import clinic_net.sync.inbox.erased  # noqa: F401 -- imported for what they subscribe to
 from clinic_net.audit import keeping, sealing
 from clinic_net.consultations import service as consultations
 from clinic_net.kernel.hub import Hub
