@@ -100,7 +100,9 @@ async def _replicate(place: Path, documents: Path, batch: int) -> dict[str, Any]
     finally:
         for running in (client, server):
             if running is not None and running.returncode is None:
-                os.killpg(running.pid, signal.SIGKILL)  # the environment's node is a program that starts the real one
+                os.killpg(
+                    running.pid, signal.SIGKILL
+                )  # the environment's node is a program that starts the real one
                 await running.wait()
 
 
