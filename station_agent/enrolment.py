@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from clinic_net.protocol.sync import Enrol, Enrolled
 from station_agent import __version__, keys, lock
 from station_agent.errors import EnrolmentRefused, HubUnreachable
-from station_agent.store import Database, outbox, settings
+from station_agent.store import Database, batches, outbox, settings
 from station_agent.store.database import FILE_NAME
 
 TIMEOUT_S = 30.0
@@ -43,6 +43,7 @@ def enrol(
         with database.transaction() as tx:
             _refuse_other_station(tx, enrolled)
             settings.put_enrolment(tx, {**enrolled.model_dump(mode="json"), "hub": address})
+            batches.sign_anew(tx)
             keys.keep_made(directory)
     except ValidationError:
         raise EnrolmentRefused("enrolment-code-shape", "a code has 8 to 40 letters and digits") from None

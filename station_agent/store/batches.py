@@ -125,6 +125,11 @@ def _fitting(ops: list[tuple[OpHead, bytes]], limit: Limit) -> list[tuple[OpHead
     return ops
 
 
+def sign_anew(tx: Tx) -> None:
+    """Forget the signatures of all batches: the device has a new key, by which each is signed when it goes again."""
+    tx.execute("update batch set signature = ''")
+
+
 def make(tx: Tx, lane: Lane, ops: Sequence[tuple[OpHead, bytes]], maker: Maker, *, now: datetime) -> Batch:
     """Number, sign and keep a batch of operations; an empty one asks whether the hub reads this station at all."""
     epoch = settings.get(tx, "db_epoch") or ""

@@ -229,6 +229,8 @@ class Station:
     """Every version of each good record, oldest first."""
     poisoned: set[tuple[str, str]] = field(default_factory=set)
     order: list[tuple[str, str]] = field(default_factory=list)
+    said: str = ""
+    """Why the last exchange that failed did."""
 
     def __post_init__(self) -> None:
         self.sky = Sky(self.world.transport())
@@ -291,7 +293,8 @@ class Station:
     async def _exchange(self) -> bool:
         try:
             await self.agent.syncing.exchange(self.client)
-        except (LinkError, httpx.HTTPError):
+        except (LinkError, httpx.HTTPError) as error:
+            self.said = repr(error)
             return False
         return True
 
@@ -305,7 +308,7 @@ class Station:
                 self.world.deliver_news()
                 self.exchange()
                 return
-        raise AssertionError(f"{self.counts()} after {ROUNDS} exchanges")
+        raise AssertionError(f"{self.counts()} after {ROUNDS} exchanges; the last said {self.said}")
 
     # -- what is seen
 

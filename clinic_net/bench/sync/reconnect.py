@@ -32,7 +32,6 @@ SOCKETS = 2000
 """Connections at once; a station that finds none free waits, as its packets would."""
 URGENT_SHARE = 0.02
 """Of stations that come back with somebody who needs a doctor now."""
-DOWN_S = 3 * 86_400.0
 _LEVEL = 3
 _CALL = 1_000_000
 """The number of the operation that asks for a doctor, above all others."""
@@ -77,7 +76,9 @@ class Course:
     memory: int = 0
 
 
-async def measure(hub: MeasuredHub, stations: Sequence[Station], *, records: int, say: Say) -> dict[str, Any]:
+async def measure(
+    hub: MeasuredHub, stations: Sequence[Station], *, records: int, away_s: float, say: Say
+) -> dict[str, Any]:
     """Let all stations come back at once, each with so many records; return how it went."""
     say(f"making {records:,} records for each of {len(stations):,} stations …")
     returning = _prepared(stations, records)
@@ -87,7 +88,8 @@ async def measure(hub: MeasuredHub, stations: Sequence[Station], *, records: int
     watching = asyncio.create_task(_watch(hub, course, returning, say))
     try:
         await asyncio.wait_for(
-            asyncio.gather(*(_come_back(hub, each, course, sockets) for each in returning)), _GIVE_UP_S
+            asyncio.gather(*(_come_back(hub, each, course, sockets, away_s) for each in returning)),
+            _GIVE_UP_S,
         )
     finally:
         watching.cancel()
@@ -145,8 +147,10 @@ def _call(patient: bytes, visit: bytes, number: int) -> Resource:
     }
 
 
-async def _come_back(hub: MeasuredHub, one: Returning, course: Course, sockets: asyncio.Semaphore) -> None:
-    one.half.began(clock.monotonic(), DOWN_S)
+async def _come_back(
+    hub: MeasuredHub, one: Returning, course: Course, sockets: asyncio.Semaphore, away_s: float
+) -> None:
+    one.half.began(clock.monotonic(), away_s)
     client = Client(hub.url)
     chance = random.Random(one.station.site)  # noqa: S311 -- jitter
     while not one.finished:

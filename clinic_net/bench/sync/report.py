@@ -39,10 +39,11 @@ class Size:
     offline_runs: int = 20
     returning: int = 12_000
     returning_records: int = 24
+    away_s: float = 3 * 86_400.0
     rest_s: float = 60.0
 
 
-QUICK = Size(500, 300, 20, 2, 150, 100, 2, 100, 24, 5.0)
+QUICK = Size(500, 300, 20, 2, 150, 100, 2, 100, 24, 600.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,9 @@ class _Run:
     async def _reconnect(self) -> dict[str, Any]:
         size = self._size
         stations = await self._some(size.returning)
-        return await reconnect.measure(self._hub, stations, records=size.returning_records, say=self._say)
+        return await reconnect.measure(
+            self._hub, stations, records=size.returning_records, away_s=size.away_s, say=self._say
+        )
 
     async def _rest(self) -> dict[str, Any]:
         (station,) = await self._some(1)
