@@ -39,11 +39,7 @@ def test_everybody_in_a_communes_work_was_registered_by_it() -> None:
             if resource["resourceType"] == "Patient":
                 known.add(f"Patient/{resource['id']}")
             else:
-<<<<<<< HEAD
-                about = resource["subject"] if "subject" in resource else resource["patient"]
-=======
                 about = resource["patient" if resource["resourceType"] == "Immunization" else "subject"]
->>>>>>> w-bench
                 assert about["reference"] in known
 
 
