@@ -4,6 +4,7 @@ A test module gets a database of its own, copied from a template that the migrat
 """
 
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -54,6 +55,18 @@ def _admin(url: str, statement: str) -> None:
         connection.execute(statement)
 
 
+def _drop(url: str, name: str) -> None:
+    """Drop a test's database; a vacuum that the server itself runs there is waited for."""
+    for _ in range(50):
+        try:
+            _admin(url, f"drop database {name} with (force)")
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(0.2)
+        else:
+            return
+    _admin(url, f"drop database {name} with (force)")
+
+
 @pytest.fixture(scope="session")
 def template(services: EmbeddedServices) -> str:
     """The name of a database with every table and nothing in them."""
@@ -77,7 +90,7 @@ def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]
         log_json=False,
         mfa_roles=(),  # people of every role sign in with a password; tests of second factors say otherwise
     )
-    _admin(services.database_url, f"drop database {name} with (force)")
+    _drop(services.database_url, name)
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,20 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from clinic_net.fhir import parse
+from clinic_net.fhir import MalformedJson, parse
 from clinic_net.fhir.fulltext import content_words, narrative_words
 from clinic_net.fhir.units import EVERYDAY, UCUM, canonical_unit, units_of
 from clinic_net.kernel.arrays import numbers, texts
 from clinic_net.kernel.gate import breathe, leave_room
 from clinic_net.kernel.hub import Hub
 from clinic_net.records.sealing import opened, telling_words
+
+log = structlog.get_logger()
 
 BATCH = 100
 """Some 10 ms of work: whoever shares the process with the worker does not notice."""
@@ -119,12 +122,21 @@ def _read(row: Any) -> Version:
     return Version(row.rid, row.version, row.rtype, body)
 
 
+def _parsed(row: Version) -> dict[str, Any]:
+    """Return what a version says; nothing of one that cannot be read, which keeps no other back."""
+    try:
+        return {} if row.body is None else parse(row.body)
+    except MalformedJson as failure:
+        log.error("derive_unreadable", kind=row.rtype, error=type(failure).__name__)
+        return {}
+
+
 async def keep(connection: AsyncConnection, rows: Sequence[Version]) -> None:
     """Keep what is derived from these versions."""
     resources, narratives, contents = [], [], []
     for done, row in enumerate(rows):
         await breathe(done)
-        resource = {} if row.body is None else parse(row.body)
+        resource = _parsed(row)
         secret = telling_words(resource, row.rtype)
         resources.append(resource)
         narratives.append(_array([word for word in narrative_words(resource) if word not in secret]))

@@ -122,11 +122,11 @@ async def test_a_file_has_no_door_here(fhir: httpx.AsyncClient, path: str, kind:
 
 @pytest.mark.parametrize(
     "path",
-    ["/dicom-web/studies", "/wado", "/upload", "/uploads", "/files", "/files/abc", "/attachments", "/sync/v1/files",
+    ["/dicom-web/studies", "/wado", "/upload", "/uploads", "/files", "/files/abc", "/attachments",
      "/sync/v1/attachments", "/update", "/fhir/Binary/x/y/z"],
 )  # fmt: skip
 async def test_there_is_no_upload_to_resume(app: FastAPI, callers: Callers, path: str) -> None:
-    """Attacks 49 and 50: no route takes a file's name, an offset or a part of a file."""
+    """Attacks 49 and 50: no route but the stations' own (``tests/sync/test_files.py``) takes a part of a file."""
     headers = {
         "Tus-Resumable": "1.0.0", "Upload-Offset": "9223372036854775807", "Upload-Length": "1099511627776",
         "Upload-Metadata": "filename Li4vLi4vZXRjL3Bhc3N3ZA==", "Content-Type": "application/offset+octet-stream",

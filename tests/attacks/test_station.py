@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -41,8 +42,8 @@ async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
     with database.transaction() as tx:
         settings.put_enrolment(
             tx,
-            {"station": "03163-01", "name": "Trạm", "facility_name": "Trạm", "hub": "http://hub.test", "device": "d",
-             "token_endpoint": "/oauth/token", "audience": "http://hub.test/oauth/token"},
+            {"station": "03163-01", "name": "Trạm", "facility_name": "Trạm", "hub": "http://hub.test",
+             "device": str(uuid4()), "token_endpoint": "/oauth/token", "audience": "http://hub.test/oauth/token"},
         )  # fmt: skip
         for name, pin in (("Lan", PIN), ("Hoa", OTHERS)):
             made = service.add(tx, name, by="first", lead=name == "Lan", now=NOW)

@@ -151,7 +151,7 @@ def test_secrets_are_made_once_and_are_long_enough(tmp_path: Path) -> None:
     assert len(made["CLINIC_NET_TOKEN_KEY"]) == len(made["valkey_password"]) == 64
     assert made["postgres_password"] in made["CLINIC_NET_DATABASE"]
     assert folder.stat().st_mode & 0o077 == 0
-    assert len({value for value in made.values() if "://" not in value}) == 5
+    assert len({value for value in made.values() if "://" not in value}) == 6
 
 
 def test_a_variable_that_is_set_is_not_replaced_by_a_file(tmp_path: Path) -> None:
