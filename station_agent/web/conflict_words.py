@@ -69,22 +69,7 @@ VALUES = {
 }
 """Codes as people know them; any other value is shown as it was written."""
 
-CODED = frozenset(
-    [
-        "criticality",
-        "clinicalStatus",
-        "verificationStatus",
-        "status",
-        "gender",
-        "severity",
-        "active",
-        "deceasedBoolean",
-    ]
-)
-"""Elements of which values are such codes: what somebody typed is never translated."""
-
 
 def said(line: Line) -> str:
     """Return the word for a line's value, or the value."""
-    coded = not CODED.isdisjoint(line.names) and line.names[-1] not in ("text", "display", "system")
-    return VALUES.get(line.value, line.value) if coded else line.value
+    return VALUES.get(line.value, line.value) if line.is_code else line.value

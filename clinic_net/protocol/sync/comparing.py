@@ -8,6 +8,13 @@ from clinic_net.protocol.sync.merge_policy import Sound, reconciled
 from clinic_net.protocol.sync.merge_values import Json, element_of, same
 
 _STAMPS = ("resourceType", "id", "meta", "text")
+_CODED = frozenset(
+    {
+        "active", "clinicalStatus", "criticality", "deceasedBoolean", "gender", "severity", "status",
+        "verificationStatus",
+    }
+)  # fmt: skip
+"""Elements whose values are codes or truth values."""
 
 
 class UndecidedError(Exception):
@@ -22,6 +29,11 @@ class Line:
     names: tuple[str, ...]
     value: str
     differs: bool = False
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the value is a code that pages have a word for: what somebody typed is never translated."""
+        return not _CODED.isdisjoint(self.names) and self.names[-1] not in ("text", "display", "system")
 
 
 @dataclass(frozen=True)
