@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from redis import Redis
 from sqlalchemy.engine import make_url
 
 import clinic_net.worker  # noqa: F401 -- whoever announces news imports its subscribers
@@ -67,6 +68,13 @@ def _drop(url: str, name: str) -> None:
     _admin(url, f"drop database {name} with (force)")
 
 
+def _fill_buckets(url: str) -> None:
+    """Forget who has asked for how much: modules share Valkey, and their callers have the same names."""
+    with Redis.from_url(url) as valkey:
+        for key in valkey.scan_iter("rate:*"):
+            valkey.delete(key)
+
+
 @pytest.fixture(scope="session")
 def template(services: EmbeddedServices) -> str:
     """The name of a database with every table and nothing in them."""
@@ -80,6 +88,7 @@ def settings(services: EmbeddedServices, template: str) -> Iterator[HubSettings]
     """Settings of a hub with a database of its own."""
     name = f"t_{uuid4().hex[:12]}"
     _admin(services.database_url, f"create database {name} template {template}")
+    _fill_buckets(services.redis_url)
     yield HubSettings(
         database=_address(services.database_url, name),
         redis=services.redis_url,
